@@ -1,0 +1,1 @@
+"""Pointsman: a Kubernetes operator that moves traffic to a new model only when there is proof that it is no worse."""

@@ -1,0 +1,91 @@
+"""ModelRevision: one immutable version as it runs, and the record of its attempts; written only by the operator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pointsman.api.modeldeployment import Model, Outcome, Text
+from pointsman.api.modelruntime import Metrics, PodTemplate
+from pointsman.api.rolloutpolicy import RolloutFields
+from pointsman.api.values import ApiModel, Name, PortRef, Time, rules
+
+State = Literal["Candidate", "Stable", "Previous", "RolledBack", "Superseded", "Retired"]
+Verdict = Literal["Harm", "Safe", "Undecided", "NoData", "Unanswerable"]
+
+EVIDENCE_LIMIT = 524_288
+
+
+class RuntimeRef(ApiModel):
+    """The runtime that a revision was made from."""
+
+    name: Name
+    generation: int
+
+
+class ModelRevisionSpec(ApiModel):
+    """What runs; nothing in it changes but the metric profile."""
+
+    deployment: Name = Field(description="The ModelDeployment it belongs to.")
+    model: Model
+    runtime: RuntimeRef | None = None
+    template: PodTemplate = Field(description="The finished pod template.")
+    port: PortRef
+    metrics: Metrics | None = None
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "self.deployment == oldSelf.deployment && self.model == oldSelf.model && self.port == oldSelf.port"
+                " && has(self.runtime) == has(oldSelf.runtime)"
+                " && (!has(self.runtime) || self.runtime == oldSelf.runtime)",
+                "a revision does not change: edit the ModelDeployment, which makes a new one",
+            ),
+        )
+    }
+
+
+class GateRecord(ApiModel):
+    """What one gate has seen, and what it says."""
+
+    name: Text
+    signal: Text
+    verdict: Verdict
+    candidate_requests: int = 0
+    candidate_bad: int = 0
+    stable_requests: int = 0
+    stable_bad: int = 0
+    estimate: Text | None = Field(None, description="How many times as bad as stable, as a decimal.")
+    interval: Annotated[list[Text], Field(max_length=2)] | None = Field(None, description="Anytime-valid, 95 %.")
+    harm_evidence: Text | None = Field(None, description="log e; Harm at the rollout's bound.")
+    safety_evidence: Text | None = Field(None, description="log e; Safe at the bound.")
+    needed_requests: int | None = Field(None, description="Candidate requests still expected until Safe.")
+    message: Text = ""
+
+
+class Attempt(ApiModel):
+    """One try of this revision."""
+
+    attempt: int
+    started_at: Time
+    policy: RolloutFields = Field(description="The effective policy, frozen at the start.")
+    policy_hash: Text = ""
+    gates: Annotated[list[GateRecord], Field(max_length=20)] = []
+    ended_at: Time | None = None
+    outcome: Outcome | None = None
+    reason: Text | None = None
+    gate: Text | None = None
+    decided_by: Text | None = Field(None, description="`evidence`, `readiness`, `spec` or the annotation.")
+    message: Text = ""
+
+
+class ModelRevisionStatus(ApiModel):
+    """Its part in the deployment, and the record of its attempts."""
+
+    state: State | None = None
+    attempts: Annotated[list[Attempt], Field(max_length=10)] = []
+    evidence: Annotated[str, Field(max_length=EVIDENCE_LIMIT)] | None = Field(
+        None, description="Resumable evidence of the running attempt; opaque."
+    )
+    looked_at: Time | None = Field(None, description="The last look that `evidence` contains.")

@@ -1,0 +1,142 @@
+"""The value types of the API: percentages, durations and ratios, as written and as numbers.
+
+Shares of traffic are whole basis points (1/100 of a percent, 0..10000) inside Pointsman, so that sums are exact.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP = "pointsman.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+WHOLE = 10_000  # basis points: all traffic
+
+_PERCENT = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"
+_DURATION = r"^([0-9]{1,8}(\.[0-9]{1,3})?(ms|s|m|h))+$"
+_DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class ApiModel(BaseModel):
+    """A part of an API object: frozen, camelCase on the wire, blind to fields of newer CRDs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    def dump(self) -> dict[str, Any]:
+        """The object as JSON: camelCase, without what is not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Schema extra: CEL rules, each with the one-line message that says what to write instead."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+Percent = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": _PERCENT,
+            "maxLength": 6,
+            **rules(
+                (
+                    "type(self) == int ? self >= 0 && self <= 100 : true",
+                    'write a percentage from 0 to 100, such as 5 or "0.5"',
+                )
+            ),
+        }
+    ),
+]
+"""A percentage of traffic or probability: `5` or `"0.5"`."""
+
+Quota = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^(100|[0-9]{1,2})%$",
+            "maxLength": 4,
+            **rules(
+                (
+                    "type(self) == int ? self >= 0 && self <= 10000 : true",
+                    'write a number of pods, such as 1, or a percentage, such as "25%"',
+                )
+            ),
+        }
+    ),
+]
+"""A number of pods (`1`) or a share of the replicas (`"25%"`), as in a Deployment's maxSurge."""
+
+PortRef = Annotated[
+    int | str,
+    WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 15}
+    ),
+]
+"""A container port, by name or number."""
+
+Decimals = Annotated[str, Field(pattern=_DECIMAL, max_length=13)]
+"""A number with a fraction, as a string: Kubernetes' API has no floats."""
+
+Duration = Annotated[
+    str,
+    Field(
+        pattern=_DURATION,
+        max_length=32,
+        json_schema_extra=rules(("duration(self) > duration('0s')", "write a duration above zero, such as 30s or 5m")),
+    ),
+]
+"""A Go duration: `30s`, `5m`, `1h30m`."""
+
+DurationOrZero = Annotated[str, Field(pattern=_DURATION, max_length=32)]
+"""A Go duration that may be `0s`."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+"""The name of a Kubernetes object."""
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A point in time; microseconds, because looks are compared with them."""
+
+
+def basis_points(percent: float | str) -> int:
+    """`5` -> 500, `"0.5"` -> 50: a percentage in whole basis points."""
+    return int(Decimal(str(percent)) * 100)
+
+
+def percent(basis: int) -> int | str:
+    """500 -> `5`, 50 -> `"0.5"`: basis points as the API writes them."""
+    whole, rest = divmod(basis, 100)
+    return whole if rest == 0 else f"{whole}.{rest:02d}".rstrip("0")
+
+
+def probability(percentage: float | str) -> float:
+    """`"1"` -> 0.01: a percentage as a probability."""
+    return float(Decimal(str(percentage)) / 100)
+
+
+def seconds(duration: str) -> timedelta:
+    """`1h30m` -> timedelta."""
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", duration)
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def pods(quota: int | str, replicas: int, *, up: bool) -> int:
+    """How many pods a quota is: percentages of `replicas` are rounded up (maxSurge) or down (maxUnavailable)."""
+    if isinstance(quota, int):
+        return quota
+    exact = Decimal(quota.removesuffix("%")) * replicas / 100
+    return int(exact.to_integral_value(rounding="ROUND_CEILING" if up else "ROUND_FLOOR"))
