@@ -1,0 +1,113 @@
+"""What a decision looks at: one ModelDeployment and everything that belongs to it, as last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
+from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
+from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.rolloutpolicy import RolloutPolicySpec
+from pointsman.rollout.record import Evidence
+from pointsman.signals.reading import Reading
+
+Json = Mapping[str, Any]
+"""A Kubernetes object as it came from the API server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The ModelDeployment itself."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    annotations: Mapping[str, str]
+    written: Json  # `spec` as the user wrote it: identity is a hash over it
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """A ModelRevision."""
+
+    name: str
+    uid: str
+    resource_version: str
+    created_at: datetime
+    spec: ModelRevisionSpec
+    status: ModelRevisionStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """A ModelRuntime."""
+
+    name: str
+    generation: int
+    spec: ModelRuntimeSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What a pod says about its `model` container or, where one fails before it, about that one."""
+
+    restarts: int = 0
+    waiting: str | None = None  # reason, such as ImagePullBackOff
+    message: str | None = None  # that reason's, or that of the last termination
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """A pod of an arm, listed only when the arm is not as ready as it should be."""
+
+    name: str
+    created_at: datetime
+    ready_since: datetime | None
+    problem: str | None  # why it is not ready, in the pod's own words: reason and message
+    restarts: int  # of the model container
+    restarted_at: datetime | None  # when the container that runs now was started after a restart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """An older ModelDeployment that already has one of our hostnames on one of our Gateways."""
+
+    hostname: str
+    gateway: str  # namespace/name
+    deployment: str  # namespace/name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the operator was installed with, as far as decisions and rendering need it."""
+
+    storage_initializer: str
+    gateway_metrics: str | None = None
+    scrape_labels: tuple[str, str] = ("pointsman_dev_deployment", "pointsman_dev_revision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Everything that `decide` knows. What is absent here is absent in the cluster, as far as we know."""
+
+    deployment: Deployment
+    settings: Settings
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    workloads: Mapping[str, Json] = field(default_factory=dict)  # apps/v1 Deployments by revision
+    services: Mapping[str, Json] = field(default_factory=dict)  # by name: revisions' and the stable one
+    route: Json | None = None
+    pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)  # by revision; absent: not listed
+    runtimes: Mapping[str, Runtime] = field(default_factory=dict)
+    policies: Mapping[str, RolloutPolicySpec] = field(default_factory=dict)
+    gateways: frozenset[str] = frozenset()  # namespace/name of those that exist
+    holder: Holder | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)  # revision -> why the API server refused its objects
+    evidence: Evidence | None = None  # in memory since the last look; else it is resumed from the revision
+    reading: Reading | None = None  # a fresh look, not folded in yet
