@@ -1,20 +1,317 @@
 """What goes into and what comes out of the evidence: gates, looks, counts and verdicts, as frozen values.
 
-All rates and shares are fractions (0.1 percentage points are ``0.001``), all times seconds, all evidence natural logarithms.
+All rates and shares are fractions (0.1 percentage points are ``0.001``), all times are seconds, all evidence is in natural
+logarithms. Counts may carry a leading batch axis (many rollouts at once) wherever the type is ``Count``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Numbers: TypeAlias = NDArray[np.float64]
+Count: TypeAlias = int | NDArray[np.int64]
+LATENCY_LEVELS = (0.5, 0.9, 0.95, 0.99)
 
-    from numpy.typing import NDArray
 
-type Numbers = NDArray[np.float64]
-type Count = int | NDArray[np.int64]
+@dataclass(frozen=True)
+class Margin:
+    """The line ``p_candidate = ratio * p_stable + excess`` between two hypotheses; ``excess`` is a fraction of requests."""
+
+    ratio: float
+    excess: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.ratio > 0 and math.isfinite(self.ratio)):
+            raise ValueError(f"a margin's ratio must be a positive number, not {self.ratio}")
+        if not 0 <= self.excess < 1:
+            raise ValueError(f"a margin's excess must be a fraction in [0, 1), not {self.excess}: 0.1 points are 0.001")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What calibration learnt about the stable arm's noise.
+
+    Attributes:
+        phi: dispersion of counts between looks beyond Poisson, >= 1; every log e-value is divided by it.
+        tau: between-pod standard deviation of the log rate (for latency of the log quantile) beyond counting noise.
+        assumed: true where history was too short to measure tau: it then widens harm only.
+    """
+
+    phi: float = 1.0
+    tau: float = 0.0
+    assumed: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.phi >= 1 and self.tau >= 0):
+            raise ValueError(f"noise needs phi >= 1 and tau >= 0, not phi {self.phi}, tau {self.tau}")
+
+
+@dataclass(frozen=True)
+class RateHistory:
+    """Requests and bad ones of the stable arm in the hour before the rollout: pseudo-counts of the first guess of its rate."""
+
+    requests: int = 0
+    bad: int = 0
+
+
+@dataclass(frozen=True)
+class LatencyHistory:
+    """The stable arm's histogram of the hour before the rollout: ``edges`` in seconds, +Inf last, and requests per bucket."""
+
+    edges: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class RateGate:
+    """A gate on a rate of bad requests (Errors, Events, Agreement with counts of both arms), frozen at the attempt's start.
+
+    Attributes:
+        tolerance: Safe is proof of staying inside this margin.
+        harm: Harm is proof of being outside this margin.
+        false_rollback: allowed P(rolled back | inside ``harm``), for the whole rollout, not only for this gate.
+        false_promotion: allowed P(promoted | outside ``tolerance``).
+        weight: this gate's share of the average over the gates (see ``gate.weights``).
+        deadline: seconds the rollout has; evidence of harm that begins later starts anew every deadline/12.
+        shares: the candidate's shares at the steps, so that the nested bound knows which excess rates matter.
+        history: the stable arm's counts before the rollout.
+        noise: dispersion and between-pod spread.
+    """
+
+    tolerance: Margin = Margin(1.5, 0.001)
+    harm: Margin = Margin(1.25)
+    false_rollback: float = 0.01
+    false_promotion: float = 0.05
+    weight: float = 1.0
+    deadline: float = 7200.0
+    shares: tuple[float, ...] = ()
+    history: RateHistory = RateHistory()
+    noise: Noise = Noise()
+
+    def __post_init__(self) -> None:
+        _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
+
+
+@dataclass(frozen=True)
+class LatencyGate:
+    """A gate on quantiles of a histogram with fixed bucket edges, frozen at the attempt's start.
+
+    Attributes:
+        tolerance: slow-down that still counts as no slower (1.2: up to 20 % slower), per quantile.
+        harm: slow-down beyond which the candidate is harmful.
+        quantiles: the quantiles that must each be proven Safe.
+        coarse: what the share of requests over the stable quantile's bucket must also stay inside, as buckets widen ``tolerance``.
+        history: the stable arm's histogram before the rollout; without one the first look only chooses the edges.
+        false_rollback, false_promotion, weight, deadline, noise: as in ``RateGate``.
+    """
+
+    tolerance: float = 1.2
+    harm: float = 1.25
+    quantiles: tuple[float, ...] = (0.5, 0.95, 0.99)
+    coarse: Margin = Margin(1.5, 0.001)
+    false_rollback: float = 0.01
+    false_promotion: float = 0.05
+    weight: float = 1.0
+    deadline: float = 7200.0
+    history: LatencyHistory = LatencyHistory()
+    noise: Noise = Noise()
+
+    def __post_init__(self) -> None:
+        _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
+        if not (self.tolerance >= 1 and self.harm >= 1):
+            raise ValueError(f"a slow-down must be at least 1, not tolerance {self.tolerance}, harm {self.harm}")
+        if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
+            raise ValueError(f"quantiles must lie between 0 and 1 and there must be one, not {self.quantiles}")
+        if self.history.edges:
+            check_edges(self.history.edges)
+
+
+Gate: TypeAlias = RateGate | LatencyGate
+
+
+@dataclass(frozen=True)
+class RateLook:
+    """Exact increments of one look, summed over the pods of each arm; counts are ints or integer arrays of one batch shape.
+
+    Attributes:
+        candidate_requests, candidate_bad, stable_requests, stable_bad: increments since the look before.
+        candidate_pods, stable_pods: pods that counted in each arm.
+        elapsed: seconds of the deadline used up, since the first step (it stands still while paused).
+    """
+
+    candidate_requests: Count
+    candidate_bad: Count
+    stable_requests: Count
+    stable_bad: Count
+    candidate_pods: int = 1
+    stable_pods: int = 1
+    elapsed: float = 0.0
+
+    def __post_init__(self) -> None:
+        for arm, requests, bad in (
+            ("candidate", self.candidate_requests, self.candidate_bad),
+            ("stable", self.stable_requests, self.stable_bad),
+        ):
+            if np.any(np.less(bad, 0)) or np.any(np.less(requests, bad)):
+                raise ValueError(f"a look needs 0 <= bad <= requests; the {arm} has {bad} bad of {requests}")
+
+
+@dataclass(frozen=True)
+class LatencyLook:
+    """Exact increments per bucket of one look, summed over the pods of each arm (``latency.per_bucket`` undoes ``le``).
+
+    Attributes:
+        edges: upper bucket edges in seconds, rising, +Inf last; B of them.
+        candidate, stable: requests in each bucket (not cumulative), shape (..., B).
+        candidate_pods, stable_pods, elapsed: as in ``RateLook``.
+    """
+
+    edges: tuple[float, ...]
+    candidate: tuple[int, ...] | NDArray[np.int64]
+    stable: tuple[int, ...] | NDArray[np.int64]
+    candidate_pods: int = 1
+    stable_pods: int = 1
+    elapsed: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_edges(self.edges)
+        for arm, counts in (("candidate", self.candidate), ("stable", self.stable)):
+            shape = np.shape(counts)
+            if not shape or shape[-1] != len(self.edges):
+                raise ValueError(f"the {arm}'s look has {shape} buckets, its edges are {len(self.edges)}")
+            if np.any(np.less(counts, 0)):
+                raise ValueError(f"the {arm}'s look has a negative bucket: {counts}; are they increments per bucket?")
+
+
+Look: TypeAlias = RateLook | LatencyLook
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Requests and bad ones of both arms; for latency, bad is slower than the edges of the gate's hardest quantile."""
+
+    candidate_requests: int = 0
+    candidate_bad: int = 0
+    stable_requests: int = 0
+    stable_bad: int = 0
+
+
+@dataclass(frozen=True)
+class Unanswerable:
+    """Why this gate cannot reach Safe however long it waits: a CamelCase reason and a sentence with what would help."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class QuantileVerdict:
+    """One quantile of a latency gate.
+
+    Attributes:
+        quantile: the level, 0.99 for p99.
+        lower, upper: the edges around the stable arm's quantile, seconds (lower is 0 below the first edge).
+        edge: the candidate is compared at this edge, seconds.
+        tolerance: the slow-down in force for this quantile, at least the gate's; the widest of this step.
+        log_safe: evidence of this quantile; Safe needs ``GateVerdict.safe_level``.
+        note: what the buckets do not allow to say, or "".
+    """
+
+    quantile: float
+    lower: float
+    upper: float
+    edge: float
+    tolerance: float
+    log_safe: float
+    note: str
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """What one gate says at one look.
+
+    Attributes:
+        log_harm: log of the harm e-process (whole attempt, current value); the decision averages it over gates.
+        log_safe: log of the safety e-process of this step; the least of them where several are needed.
+        safe_level: ``log_safe`` that proves Safe, ln(1/false_promotion).
+        safe: log_safe >= safe_level and the gate is answerable.
+        unanswerable: why it can never be Safe, or None.
+        counts: counts of the whole attempt.
+        step_counts: counts of this step.
+        estimate: ratio candidate/stable of the rates (Mantel-Haenszel over looks), for latency of the worst quantile; None
+            while either arm has too little.
+        interval: anytime-valid interval of that ratio (None for latency, or while it says nothing); an end may be 0 or inf.
+        tolerance: the ratio in force for Safe (RateGate: ratio after the pod margin; LatencyGate: the widest slow-down).
+        harm_ratio: the ratio in force for Harm after the pod margin.
+        excess_bound: U, the smallest excess failure rate that is excluded; 1.0 while nothing is; None for latency.
+        allowed_excess: B, the excess that the tolerance allows at full traffic; None for latency.
+        needed_requests: further candidate requests expected until Safe if both arms are equal; 0 when Safe, None if never so.
+        needed_seconds: the same at this step's rate of candidate requests; None if unknown.
+        deadline_p: p-value of the deadline test once it was carried out, else None.
+        quantiles: latency only.
+        notes: sentences that belong beside the verdict.
+    """
+
+    log_harm: float
+    log_safe: float
+    safe_level: float
+    safe: bool
+    unanswerable: Unanswerable | None
+    counts: Counts
+    step_counts: Counts
+    estimate: float | None
+    interval: tuple[float, float] | None
+    tolerance: float
+    harm_ratio: float
+    excess_bound: float | None = None
+    allowed_excess: float | None = None
+    needed_requests: float | None = None
+    needed_seconds: float | None = None
+    deadline_p: float | None = None
+    quantiles: tuple[QuantileVerdict, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What all gates' harm evidence says together.
+
+    Attributes:
+        log_average: log of the weighted average of the gates' harm e-processes.
+        level: what it must reach, ln(1/false_rollback), or ln(2/false_rollback) where deadline tests share the level.
+        harmful: the gates named Harm, empty while there is no rollback.
+        rule: "EProcess" or "DeadlineTest" where it is a rollback, else "".
+    """
+
+    log_average: float
+    level: float
+    harmful: tuple[str, ...]
+    rule: str
+
+    @property
+    def rollback(self) -> bool:
+        """Whether the candidate is proven harmful."""
+        return bool(self.rule)
+
+
+def check_edges(edges: tuple[float, ...]) -> None:
+    """Raise ValueError unless ``edges`` rise, are positive and end with +Inf after one finite edge or more."""
+    rising = all(lower < upper for lower, upper in itertools.pairwise((0.0, *edges)))
+    if not rising or edges[-1:] != (math.inf,) or edges[:1] == (math.inf,):
+        raise ValueError(f"bucket edges must be positive, rise and end with inf after a finite edge, not {edges}")
+
+
+def _check_errors(false_rollback: float, false_promotion: float, weight: float, deadline: float) -> None:
+    for name, value in (("false_rollback", false_rollback), ("false_promotion", false_promotion)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must be a fraction between 0 and 1, not {value}: 1 percent is 0.01")
+    if not 0 < weight <= 1:
+        raise ValueError(f"a gate's weight must lie in (0, 1], not {weight}")
+    if not deadline > 0:
+        raise ValueError(f"a deadline must be positive, not {deadline} s")
