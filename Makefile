@@ -19,3 +19,15 @@ venv: $(VENV)/.ok  ## the virtual environment, from the hashed lock file
 .PHONY: help
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */|/' | column -t -s '|'
+
+.PHONY: cluster-up
+cluster-up: $(VENV)/.ok  ## start the local cluster (BARE=1: API server and controllers only)
+	@$(PY) -m hack.cluster up $(if $(BARE),--bare)
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.ok  ## stop the local cluster and leave the machine as it was (BARE=1: the bare one)
+	@$(PY) -m hack.cluster down $(if $(BARE),--bare)
+
+.PHONY: cluster-status
+cluster-status: $(VENV)/.ok  ## say what runs
+	@$(PY) -m hack.cluster status

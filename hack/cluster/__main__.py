@@ -1,0 +1,78 @@
+"""The command line: `python -m hack.cluster up|down|status|build|env|load-image [--bare]`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hack.cluster import binaries, layout, lifecycle
+from hack.cluster.console import say
+from hack.cluster.problem import SetupError
+
+app = typer.Typer(
+    help="A real Kubernetes cluster on this machine, built from source.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Bare = Annotated[bool, typer.Option("--bare", help="The API server and controllers only, with pretended nodes.")]
+
+
+def chosen(*, bare: bool) -> layout.Layout:
+    """The cluster that `--bare` or its absence names."""
+    return layout.bare() if bare else layout.whole()
+
+
+@app.command()
+def up(*, bare: Bare = False) -> None:
+    """Start a cluster, building first what is missing. Does nothing where it runs already."""
+    lifecycle.up(chosen(bare=bare))
+
+
+@app.command()
+def down(*, bare: Bare = False) -> None:
+    """Stop a cluster, whole or half started, and leave the machine as it was."""
+    lifecycle.down(chosen(bare=bare))
+
+
+@app.command()
+def build(*, bare: Bare = False) -> None:
+    """Build binaries and images without starting anything."""
+    lifecycle.build(chosen(bare=bare))
+
+
+@app.command()
+def env(*, bare: Bare = False) -> None:
+    """Print KUBECONFIG and a PATH with kubectl and helm, for `eval "$(python -m hack.cluster env)"`."""
+    print(f"export KUBECONFIG={chosen(bare=bare).kubeconfig}")
+    print(f"export PATH={':'.join(str(folder) for folder in binaries.client_folders())}:$PATH")
+
+
+@app.command()
+def status() -> None:
+    """Say what runs. Ends with code 1 where nothing does."""
+    states = {it.name: (it, lifecycle.status(it)) for it in (layout.bare(), layout.whole())}
+    for name, (it, state) in states.items():
+        if state.nothing:
+            print(f"{name}: not up")
+            continue
+        print(f"{name}: {'up' if state.whole else 'broken'}  KUBECONFIG={it.kubeconfig}  {it.api}")
+        for component, pid in state.components.items():
+            print(f"  {component:<24}{pid or 'NOT RUNNING'}")
+    if not any(state.whole for _, state in states.values()):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; what only the person can change is one sentence and code 2."""
+    try:
+        app()
+    except SetupError as problem:
+        say(str(problem))
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
