@@ -1,0 +1,158 @@
+"""Lays one pod template over another, the way core/v1 merges: objects by field, keyed lists by key, other lists whole.
+
+Templates are untrusted input: the schema of ModelDeployment and ModelRuntime does not look into them. What merging has
+to rely on is checked here and refused with a sentence; everything else is left to the API server's dry run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pointsman.errors import Terminal
+from pointsman.render.kinds import KINDS
+from pointsman.render.schema import Field, Json, item_key, item_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEPTH_LIMIT: Final = 32
+"""Levels below which a template is refused; the deepest field of a PodTemplateSpec is at about 15."""
+
+ONE_OF: Final[Mapping[str, frozenset[str]]] = {
+    "EnvVar": frozenset({"value", "valueFrom"}),
+    "EnvVarSource": frozenset({"configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"}),
+    "LifecycleHandler": frozenset({"exec", "httpGet", "sleep", "tcpSocket"}),
+    "Probe": frozenset({"exec", "grpc", "httpGet", "tcpSocket"}),
+}
+"""Fields of which an object has exactly one: a template that names one means it instead of the other.
+
+The OpenAPI document does not say so; without this, replacing a runtime's `value` by `valueFrom` or its HTTP probe by a
+command would give an object with both, which the API server refuses. Volumes are covered by `Field.keep`.
+"""
+
+_DELETE = "$patch"
+
+
+def lay(base: Json, over: Json, *, where: str = "template") -> Json:
+    """The template `base` with what `over` says laid over it.
+
+    Args:
+        base: A PodTemplateSpec without null fields: `{}`, or what this function returned.
+        over: A PodTemplateSpec as somebody wrote it. `null` deletes a field; an item with `$patch: delete` deletes the
+            item with its key from a keyed list.
+        where: What errors call `over`, such as `spec.template`.
+
+    Returns:
+        A new PodTemplateSpec without null fields. Items that both have stay where `base` has them, new ones follow.
+
+    Raises:
+        Terminal: A value has the wrong type, an item lacks its key or has it twice, or the nesting is too deep.
+    """
+    _check_depth(over, where)
+    return _object("PodTemplateSpec", base, _a_dict(over, where), where)
+
+
+def _check_depth(template: object, where: str) -> None:
+    level = [template]
+    for _ in range(DEPTH_LIMIT):
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return
+    raise Terminal(f"{where} is nested deeper than {DEPTH_LIMIT} levels; no pod template needs that")
+
+
+def _children(value: object) -> Sequence[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else ()
+
+
+def _object(kind: str | None, base: Json, over: Json, where: str) -> Json:
+    fields = KINDS.get(kind, {}) if kind is not None else {}
+    merged = dict(base)
+    if _DELETE in over:
+        raise Terminal(
+            f"{where} has `{_DELETE}: {over[_DELETE]}`; write `{_DELETE}: delete` in an item of a list that is merged"
+            " by key, and `null` to delete a field"
+        )
+    for name, value in over.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _value(fields.get(name), merged.get(name), value, f"{where}.{name}")
+    one_of = ONE_OF.get(kind, frozenset()) if kind is not None else frozenset()
+    named = {name for name in one_of if over.get(name) is not None}
+    if named:
+        merged = {name: value for name, value in merged.items() if name not in one_of - named}
+    return merged
+
+
+def _value(field: Field | None, base: Any, over: Any, where: str) -> Any:
+    if field is None or field.shape == "quantity":
+        if isinstance(over, dict):
+            return _object(None, base if isinstance(base, dict) else {}, over, where)
+        return over
+    if field.shape == "list":
+        items = _a_list(over, where, field)
+        if field.keys:
+            return _keyed(field, base or [], items, where)
+        if field.of is not None:
+            return [_object(field.of, {}, _a_dict(v, f"{where}[{i}]"), f"{where}[{i}]") for i, v in enumerate(items)]
+        return items
+    return _object(field.of if field.shape == "object" else None, base or {}, _a_dict(over, where), where)
+
+
+def _keyed(field: Field, base: list[Json], over: list[Any], where: str) -> list[Json]:
+    merged = {item_key(item, field.keys): item for item in base}
+    seen = set()
+    for index, item in enumerate(over):
+        at = f"{where}[{index}]"
+        key = _key(field.keys, _a_dict(item, at), at)
+        path = item_path(where, field.keys, key)
+        if key in seen:
+            raise Terminal(f"{path} is there twice; keep one")
+        seen.add(key)
+        if item.get(_DELETE) == "delete":
+            merged.pop(key, None)
+            continue
+        below = merged.get(key, {})
+        if field.keep == "given":
+            below = {name: value for name, value in below.items() if name in item}
+        merged[key] = _object(field.of, below, item, path)
+    return list(merged.values())
+
+
+def _key(keys: tuple[str, ...], item: Json, where: str) -> tuple[Any, ...]:
+    values = item_key(item, keys)
+    for name, value in zip(keys, values, strict=True):
+        if value is None:
+            raise Terminal(f"{where} has no `{name}`; its list is merged by `{name}`, so every item needs one")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise Terminal(f"{where}.{name} is {_kind_of(value)}; write a plain value")
+    return values
+
+
+def _a_dict(value: object, where: str) -> Json:
+    if isinstance(value, dict):
+        return value
+    raise Terminal(f"{where} is {_kind_of(value)}; write an object")
+
+
+def _a_list(value: object, where: str, field: Field) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    items = "" if field.of is None else " of objects"
+    by = f", each with `{'` and `'.join(field.keys)}`" if field.keys else ""
+    raise Terminal(f"{where} is {_kind_of(value)}; write a list{items}{by}")
+
+
+def _kind_of(value: object) -> str:
+    words: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (type(None), "null"),
+        (bool, "true or false"),
+        (str, "a string"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "an object"),
+    )
+    return next((word for types, word in words if isinstance(value, types)), f"a {type(value).__name__}")
