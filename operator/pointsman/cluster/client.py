@@ -1,0 +1,185 @@
+"""Requests to the API server with plain dicts: get, list, server-side apply, status and delete, each with its guard."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from pointsman.api.names import MANAGER
+from pointsman.cluster.answers import error
+from pointsman.cluster.connection import authorization
+from pointsman.cluster.kinds import Json, Kind, kind_of
+from pointsman.errors import Unavailable
+
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_CHUNK = 500  # objects of one answer to a list
+_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+
+Tally = Callable[[str, str, int], None]
+"""Called with the verb, the kind and the HTTP status of every request (0: no answer)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """All objects of a kind at one moment."""
+
+    resource_version: str
+    items: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    verb: str
+    kind: Kind
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    content_type: str = "application/json"
+    timeout: aiohttp.ClientTimeout = _TIMEOUT
+
+
+_METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "create": "POST",
+    "apply": "PATCH",
+    "patch": "PATCH",
+    "update": "PUT",
+    "delete": "DELETE",
+}
+
+
+class Client:
+    """The API server, over one pool of connections.
+
+    Every method raises Conflict, Unavailable (Busy) or Refused (Missing, Taken), see answers.py.
+    """
+
+    def __init__(self, api: ApiClient, tally: Tally = lambda _verb, _kind, _status: None) -> None:
+        self._api = api
+        self._transport: Any = api.rest_client  # its methods have no types
+        self._tally = tally
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any]:
+        """The object as it is now."""
+        return await self._send(_Request(verb="get", kind=kind, path=kind.path(namespace, name)))
+
+    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Listing:
+        """All objects of a kind (in a namespace, with these labels); `apiVersion` and `kind` filled in."""
+        items: list[dict[str, Any]] = []
+        resource_version = ""
+        async for page in self._pages(kind, namespace, labels):
+            items += ({"apiVersion": kind.api_version, "kind": kind.name, **item} for item in page["items"])
+            resource_version = page["metadata"]["resourceVersion"]
+        return Listing(resource_version=resource_version, items=tuple(items))
+
+    async def _pages(self, kind: Kind, namespace: str | None, labels: str | None) -> AsyncIterator[dict[str, Any]]:
+        query = {"limit": str(_CHUNK)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = await self._send(
+                _Request(verb="list", kind=kind, path=kind.path(namespace), query=query, timeout=_LIST_TIMEOUT)
+            )
+            yield page
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    async def create(self, obj: Json) -> dict[str, Any]:
+        """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way."""
+        return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
+
+    async def apply(self, obj: Json, resource_version: str) -> dict[str, Any]:
+        """Server-side apply of what was seen at `resource_version`; Conflict if it changed since, or is gone."""
+        guarded = {**obj, "metadata": {**obj["metadata"], "resourceVersion": resource_version}}
+        return await self._apply(guarded, {"fieldManager": MANAGER, "force": "true"})
+
+    async def _apply(self, obj: Json, query: Mapping[str, str]) -> dict[str, Any]:
+        kind, meta = kind_of(obj), obj["metadata"]
+        path = kind.path(meta.get("namespace"), meta["name"])
+        return await self._send(
+            _Request(verb="apply", kind=kind, path=path, query=query, body=obj, content_type=_APPLY)
+        )
+
+    async def update_status(self, seen: Json, status: Json) -> dict[str, Any]:
+        """Replace the status of an object as it was seen: fields that `status` does not have are gone afterwards."""
+        kind, meta = kind_of(seen), seen["metadata"]
+        identity = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion") if key in meta}
+        body = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": identity, "status": status}
+        path = kind.path(meta.get("namespace"), meta["name"], "status")
+        return await self._send(
+            _Request(verb="update", kind=kind, path=path, query={"fieldManager": MANAGER}, body=body)
+        )
+
+    async def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str) -> None:
+        """Delete exactly this object, what it owns in the background; Conflict if the name is another's by now."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        await self._send(_Request(verb="delete", kind=kind, path=kind.path(namespace, name), body=body))
+
+    async def post(self, obj: Json) -> dict[str, Any]:
+        """Create an object that nobody applies to later, such as an Event."""
+        kind = kind_of(obj)
+        path = kind.path(obj["metadata"].get("namespace"))
+        return await self._send(_Request(verb="create", kind=kind, path=path, body=obj))
+
+    async def put(self, obj: Json) -> dict[str, Any]:
+        """Replace an object; Conflict if its resourceVersion is another by now."""
+        kind, meta = kind_of(obj), obj["metadata"]
+        return await self._send(
+            _Request(verb="update", kind=kind, path=kind.path(meta.get("namespace"), meta["name"]), body=obj)
+        )
+
+    async def merge(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> dict[str, Any]:
+        """Merge a patch into an object."""
+        path = kind.path(namespace, name)
+        return await self._send(_Request(verb="patch", kind=kind, path=path, body=patch, content_type=_MERGE))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def _send(self, request: _Request) -> dict[str, Any]:
+        status = 0
+        try:
+            status, headers, body = await self._exchange(request)
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as failure:
+            raise Unavailable(
+                f"no answer from the API server to {request.verb} {request.path}: {failure or type(failure).__name__}"
+            ) from failure
+        finally:
+            self._tally(request.verb, request.kind.name, status)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise error(status, headers, body)
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    async def _exchange(self, request: _Request) -> tuple[int, dict[str, str], bytes]:
+        # The transport directly: ApiClient.param_serialize would walk through every value of the body once more.
+        headers = {
+            **self._api.default_headers,
+            **await authorization(self._api),
+            "Accept": "application/json",
+            "Content-Type": request.content_type,
+        }
+        url = self._api.configuration.host + request.path
+        if request.query:
+            url += "?" + urlencode(request.query)
+        answer = await self._transport.request(
+            _METHODS[request.verb], url, headers=headers, body=request.body, _request_timeout=request.timeout
+        )
+        return answer.status, dict(answer.headers), await answer.read()
