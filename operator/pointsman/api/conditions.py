@@ -1,7 +1,5 @@
 """Conditions: their types, their reasons, and how a new one replaces the one before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,15 +1,14 @@
 """ModelDeployment: which version of a model should serve; written by the ML team, its status by the operator."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
 from pointsman.api.modelruntime import Metrics, PodTemplate
 from pointsman.api.rolloutpolicy import RolloutFields
-from pointsman.api.values import ApiModel, Name, Percent, PortRef, Time, rules
+from pointsman.api.values import ApiModel, Label, Name, Percent, PortRef, Time
 
 Phase = Literal["Preparing", "Warming", "Canary", "AwaitingApproval", "Promoting", "RollingBack"]
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
@@ -25,48 +24,89 @@ class ModelFormat(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=63)]
 
 
+StorageUri = Annotated[
+    str,
+    matching(
+        r"^[a-z][a-z0-9+.-]*://[^/\s]\S*$",
+        "write a URI such as pvc://claim/path, oci://registry/image:tag or https://host/path",
+        max_length=2048,
+        more=(
+            (
+                (
+                    "!self.startsWith('pvc:') || (self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/|$)')"
+                    " && !self.matches('/[.][.](/|$)'))"
+                ),
+                "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `..`",
+            ),
+        ),
+    ),
+]
+
+
 class Model(ApiModel):
     """Which model, and where its files are."""
 
     version: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="The name people use for it.")
     format: ModelFormat | None = Field(None, description="Chooses the runtime where none is named.")
-    storage_uri: Annotated[str, Field(min_length=1, max_length=2048)] | None = Field(
+    storage_uri: StorageUri | None = Field(
         None,
         description="pvc://claim/path, oci://image or what the storage initializer fetches; none: the image has it.",
-        json_schema_extra=rules(
-            (
-                "self.matches('^[a-z][a-z0-9+.-]*://[^/]')",
-                "write a URI such as pvc://claim/path, oci://registry/image:tag or https://host/path",
-            ),
-        ),
     )
+
+
+GroupName = Annotated[
+    str,
+    matching(
+        r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$",
+        "write an API group, such as gateway.networking.k8s.io",
+        max_length=253,
+    ),
+]
+KindName = Annotated[
+    str, matching("^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$", "write a kind, such as Gateway", max_length=63)
+]
 
 
 class ParentRef(ApiModel):
     """A Gateway, as in an HTTPRoute's parentRefs."""
 
-    group: Annotated[str, Field(max_length=253)] | None = None
-    kind: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    group: GroupName | None = None
+    kind: KindName | None = None
     name: Name
-    namespace: Annotated[str, Field(min_length=1, max_length=63)] | None = None
-    section_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    namespace: Label | None = None
+    section_name: Name | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
 
 
 Hostname = Annotated[
     str,
-    Field(
-        min_length=1,
+    matching(
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "write a host name in lower case without port, such as churn.example.com or *.example.com",
         max_length=253,
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        also="!self.matches('^[0-9.]+$')",
     ),
 ]
+
+
+_SAME = " && ".join(
+    f"((!has(a.{field}) && !has(b.{field})) || (has(a.{field}) && has(b.{field}) && a.{field} == b.{field}))"
+    for field in ("kind", "group", "__namespace__", "sectionName", "port")  # namespace is a word of CEL
+)
 
 
 class Traffic(ApiModel):
     """Where requests come in; without it the model is a plain Service."""
 
-    parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)] = Field(description="Gateways.")
+    parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)] = Field(
+        description="Gateways.",
+        json_schema_extra=rules(
+            (
+                f"self.all(a, self.exists_one(b, a.name == b.name && {_SAME}))",
+                "write each Gateway once, or give each entry its own sectionName or port",
+            )
+        ),
+    )
     hostnames: Annotated[list[Hostname], Field(max_length=16)] = Field(
         default_factory=list,
         description="Host names; none: every host of the Gateways.",
@@ -78,6 +118,9 @@ class InlineRollout(RolloutFields):
     """A policy by name, and fields that win over it; `steps` and `gates` replace the policy's lists whole."""
 
     policy: Name | None = Field(None, description="A RolloutPolicy.")
+
+
+_ALONE = "(!has(self.runtime) && !has(self.model.format))"  # a template that is the whole pod
 
 
 class ModelDeploymentSpec(ApiModel):
@@ -94,22 +137,30 @@ class ModelDeploymentSpec(ApiModel):
     traffic: Traffic | None = None
     rollout: InlineRollout | None = None
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "has(self.runtime) || has(self.template) || has(self.model.format)",
+                f"has(self.template) || !{_ALONE}",
                 "say how to serve it: name a `runtime`, give `model.format`, or write a `template`",
             ),
             (
-                "has(self.runtime) || has(self.model.format) || !has(self.template) || has(self.port)",
-                "a `template` alone needs `port`: the port requests go to",
+                f"!{_ALONE} || has(self.port)",
+                "write `port`, the port requests go to: a `template` alone does not say it",
             ),
             (
-                "(!has(self.runtime) && !has(self.model.format)) || (!has(self.port) && !has(self.metrics))",
-                "`port` and `metrics` belong to a `template` alone; here the runtime says them",
+                f"{_ALONE} || !(has(self.port) || has(self.metrics))",
+                "remove `port` and `metrics`, which the runtime says; they belong to a `template` alone",
+            ),
+            (
+                (
+                    "!(has(self.rollout) && has(self.rollout.capacity) && has(self.rollout.capacity.maxSurge)"
+                    " && (self.rollout.capacity.maxSurge == 0 || self.rollout.capacity.maxSurge == '0%'))"
+                    " || (has(self.replicas) && self.replicas > 1)"
+                ),
+                "write maxSurge of at least 1, or more replicas: one pod cannot make room for the next version",
             ),
         )
-    }
+    )
 
 
 class ArmStatus(ApiModel):
@@ -173,6 +224,6 @@ class ModelDeploymentStatus(ApiModel):
     previous: ArmStatus | None = None
     previous_until: Time | None = Field(None, description="Until then the previous revision keeps spare pods.")
     rollout: RolloutStatus | None = None
-    actions: Annotated[list[Action], Field(max_length=10)] = []
-    history: Annotated[list[HistoryEntry], Field(max_length=10)] = []
-    conditions: Conditions = []
+    actions: Annotated[list[Action], Field(max_length=10)] = Field(default_factory=list)
+    history: Annotated[list[HistoryEntry], Field(max_length=10)] = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=list)

@@ -1,20 +1,22 @@
 """ModelRevision: one immutable version as it runs, and the record of its attempts; written only by the operator."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from pointsman.api.cel import rules
 from pointsman.api.modeldeployment import Model, Outcome, Text
 from pointsman.api.modelruntime import Metrics, PodTemplate
 from pointsman.api.rolloutpolicy import RolloutFields
-from pointsman.api.values import ApiModel, Name, PortRef, Time, rules
+from pointsman.api.values import ApiModel, Name, PortRef, Time
 
 State = Literal["Candidate", "Stable", "Previous", "RolledBack", "Superseded", "Retired"]
 Verdict = Literal["Harm", "Safe", "Undecided", "NoData", "Unanswerable"]
 
 EVIDENCE_LIMIT = 524_288
+
+_IMMUTABLE = "edit the ModelDeployment, which makes a new revision: this one does not change"
+_FROZEN = rules(("self == oldSelf", _IMMUTABLE))
 
 
 class RuntimeRef(ApiModel):
@@ -28,22 +30,23 @@ class ModelRevisionSpec(ApiModel):
     """What runs; nothing in it changes but the metric profile."""
 
     deployment: Name = Field(description="The ModelDeployment it belongs to.")
-    model: Model
-    runtime: RuntimeRef | None = None
-    template: PodTemplate = Field(description="The finished pod template.")
+    model: Model = Field(json_schema_extra=_FROZEN)
+    runtime: RuntimeRef | None = Field(None, json_schema_extra=_FROZEN)
+    template: PodTemplate = Field(description="The finished pod template.", json_schema_extra=_FROZEN)
     port: PortRef
     metrics: Metrics | None = None
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "self.deployment == oldSelf.deployment && self.model == oldSelf.model && self.port == oldSelf.port"
-                " && has(self.runtime) == has(oldSelf.runtime)"
-                " && (!has(self.runtime) || self.runtime == oldSelf.runtime)",
-                "a revision does not change: edit the ModelDeployment, which makes a new one",
+                (
+                    "self.deployment == oldSelf.deployment && self.port == oldSelf.port"
+                    " && has(self.runtime) == has(oldSelf.runtime)"
+                ),
+                _IMMUTABLE,
             ),
         )
-    }
+    )
 
 
 class GateRecord(ApiModel):
@@ -71,7 +74,7 @@ class Attempt(ApiModel):
     started_at: Time
     policy: RolloutFields = Field(description="The effective policy, frozen at the start.")
     policy_hash: Text = ""
-    gates: Annotated[list[GateRecord], Field(max_length=20)] = []
+    gates: Annotated[list[GateRecord], Field(max_length=20)] = Field(default_factory=list)
     ended_at: Time | None = None
     outcome: Outcome | None = None
     reason: Text | None = None
@@ -84,7 +87,7 @@ class ModelRevisionStatus(ApiModel):
     """Its part in the deployment, and the record of its attempts."""
 
     state: State | None = None
-    attempts: Annotated[list[Attempt], Field(max_length=10)] = []
+    attempts: Annotated[list[Attempt], Field(max_length=10)] = Field(default_factory=list)
     evidence: Annotated[str, Field(max_length=EVIDENCE_LIMIT)] | None = Field(
         None, description="Resumable evidence of the running attempt; opaque."
     )

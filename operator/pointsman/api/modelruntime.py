@@ -1,13 +1,12 @@
 """ModelRuntime: how a model server is run and what its metrics are called; written by the platform team."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
+from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
-from pointsman.api.values import ApiModel, PortRef, rules
+from pointsman.api.values import ApiModel, PortRef
 
 PodTemplate = Annotated[
     dict[str, Any],
@@ -15,20 +14,40 @@ PodTemplate = Annotated[
 ]
 """A PodTemplateSpec. Not in the schema (it would be megabytes): the API server judges the finished Deployment by dry run."""
 
-LabelName = Annotated[str, Field(max_length=128)]
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 Matchers = Annotated[
-    dict[LabelName, Pattern],
+    dict[str, Pattern],
     Field(
+        min_length=1,
         max_length=8,
         json_schema_extra=rules(
-            ("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$'))", "a label name has letters, digits and _ only"),
+            (
+                "self.all(k, k.matches('^([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]{0,126}$'))",
+                "write Prometheus label names: letters, digits and `_`, not `__` at the start",
+            ),
         ),
     ),
 ]
 """Label name -> regular expression (RE2, anchored, as in PromQL's `=~`)."""
 
-MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", max_length=256)]
+MetricName = Annotated[
+    str,
+    matching(
+        "^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+        "write the name of a metric: letters, digits, `_` and `:`, no label matchers",
+        max_length=256,
+    ),
+]
+
+HistogramName = Annotated[
+    str,
+    matching(
+        "^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+        "write the name of a histogram without _bucket, _sum or _count",
+        max_length=256,
+        also="!self.matches('_(bucket|sum|count)$')",
+    ),
+]
 
 
 class RequestsMetric(ApiModel):
@@ -42,18 +61,33 @@ class RequestsMetric(ApiModel):
 class LatencyMetric(ApiModel):
     """A histogram of how long inference took."""
 
-    histogram: MetricName = Field(description="Histogram, without _bucket.")
+    histogram: HistogramName = Field(description="Histogram, without _bucket.")
     unit: Literal["s", "ms", "us"] = Field("s", description="What its buckets are in.")
     match: Matchers | None = Field(None, description="Series that measure inference: probes must not match.")
+
+
+HttpPath = Annotated[
+    str,
+    matching("^/[^ ?#]*$", "write a path that begins with `/`, such as /metrics, without a query", max_length=256),
+]
 
 
 class Metrics(ApiModel):
     """What a serving container exports: the metric profile."""
 
     port: PortRef = Field(description="The container port of the metrics, by name or number.")
-    path: Annotated[str, Field(pattern="^/", max_length=256)] = Field("/metrics", description="Where they are.")
+    path: HttpPath = Field("/metrics", description="Where they are.")
     requests: RequestsMetric | None = Field(None, description="Answers the signal Errors.")
     latency: LatencyMetric | None = Field(None, description="Answers the signal Latency.")
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.requests) || has(self.latency)",
+                "say what to read: `requests` answers the signal Errors, `latency` the signal Latency",
+            )
+        )
+    )
 
 
 class Format(ApiModel):
@@ -80,4 +114,4 @@ class ModelRuntimeStatus(ApiModel):
     """What the operator thinks of it."""
 
     observed_generation: int | None = None
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)

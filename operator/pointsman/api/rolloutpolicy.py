@@ -1,47 +1,73 @@
 """RolloutPolicy: the steps a candidate takes and the proof it has to give; the same fields stand inline in `rollout`."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
-from pointsman.api.values import ApiModel, Decimals, Duration, DurationOrZero, Percent, Quota, rules
+from pointsman.api.values import (
+    DECIMAL,
+    PERCENT,
+    ApiModel,
+    Decimals,
+    Duration,
+    DurationOrZero,
+    Label,
+    Quota,
+    int_or_string,
+)
 
 Signal = Literal["Errors", "Latency"]
 Source = Literal["Runtime", "Gateway"]
 WhenUndecided = Literal["Hold", "Rollback", "Promote"]
 
-_TOLERANCE = (
-    "(has(self.ratio) ? double(self.ratio) : 1.0) > 1.0 || (has(self.points) ? double(self.points) : 0.0) > 0.0",
+_ROOM = (
+    "(has(self.ratio) && double(self.ratio) > 1.0) || (has(self.points) && double(self.points) > 0.0)",
     'a tolerance needs room: a ratio above "1", such as "1.5", or points above "0", such as "0.1"',
-)
-_LIMIT = (
-    "!has(self.ratio) || double(self.ratio) >= 1.0",
-    'a ratio is at least "1": the candidate may be that many times as bad as stable',
 )
 
 
 class Limit(ApiModel):
     """How much worse than stable: `ratio` times its rate plus `points` percentage points."""
 
-    ratio: Decimals | None = Field(None, description='Times stable\'s rate or quantile; "1" where it is not given.')
-    points: Decimals | None = Field(None, description="Percentage points on top; only for rates.")
+    ratio: Decimals | None = Field(
+        None,
+        description='Times stable\'s rate or quantile; "1" where it is not given.',
+        json_schema_extra=rules(
+            ("double(self) >= 1.0", 'write a ratio of at least "1": that many times as bad as stable is allowed')
+        ),
+    )
+    points: Decimals | None = Field(
+        None,
+        description="Percentage points on top; only for rates.",
+        json_schema_extra=rules(("double(self) <= 100.0", 'write percentage points from "0" to "100"')),
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.ratio) || has(self.points)", 'write a `ratio`, such as "1.5", or `points`, such as "0.1"')
+        )
+    )
+
+
+Share = Annotated[
+    int | str,
+    int_or_string(
+        PERCENT,
+        "self > 0 && self < 100",
+        'write more than 0 and less than 100 percent, such as 5 or "0.5"; promotion follows the last step',
+        max_length=6,
+        also="double(self) > 0.0 && double(self) < 100.0",
+    ),
+]
+"""A share of the traffic that leaves some for the other arm."""
 
 
 class CanaryStep(ApiModel):
     """A share of the live traffic."""
 
-    percent: Percent = Field(
-        description="Share of the requests.",
-        json_schema_extra=rules(
-            (
-                "double(self) > 0.0 && double(self) < 100.0",
-                "a canary step takes more than 0 and less than 100 percent; promotion follows the last step",
-            )
-        ),
-    )
+    percent: Share = Field(description="Share of the requests.")
 
 
 class ApprovalStep(ApiModel):
@@ -55,82 +81,88 @@ class Step(ApiModel):
     approval: ApprovalStep | None = None
     hold: Duration | None = Field(None, description="At least this long at the step's share; 5m by default.")
 
-    model_config = {
-        "json_schema_extra": rules(
-            ("has(self.canary) != has(self.approval)", "a step is exactly one of `canary` and `approval`"),
-            ("!has(self.approval) || !has(self.hold)", "an approval waits for a person: it has no `hold`"),
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.canary) != has(self.approval)", "write exactly one of `canary` and `approval` in a step"),
+            ("!has(self.approval) || !has(self.hold)", "remove `hold`: an approval waits for a person"),
         )
-    }
+    )
+
+
+Quantile = Annotated[
+    str,
+    matching(
+        r"^0?\.[0-9]{1,6}$",
+        'write a quantile between 0 and 1 in quotes, such as "0.99"',
+        max_length=8,
+        also="double(self) > 0.0",
+    ),
+]
+"""A quantile level, as a string."""
 
 
 class Gate(ApiModel):
     """One question asked at every look: is the candidate no worse in this signal?"""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+    name: Label
     signal: Signal = Field(description="What is measured.")
     source: Source | None = Field(None, description="Who measured it: the Runtime (default) or the Gateway.")
     tolerance: Limit | None = Field(
         None,
         description="How much worse still counts as no worse; Safe is proof of staying inside it.",
-        json_schema_extra=rules(_TOLERANCE, _LIMIT),
+        json_schema_extra=rules(_ROOM),
     )
     harm: Limit | None = Field(
         None,
         description="Harm is proof of being worse than this; ratio 1.25 by default.",
-        json_schema_extra=rules(_LIMIT),
     )
-    quantiles: Annotated[list[Decimals], Field(min_length=1, max_length=8)] | None = Field(
+    quantiles: Annotated[list[Quantile], Field(min_length=1, max_length=8)] | None = Field(
         None,
         description='Quantiles that must be no slower, such as "0.5" and "0.99"; only for Latency.',
-        json_schema_extra={
-            "x-kubernetes-list-type": "set",
-            **rules(
-                ("self.all(q, double(q) > 0.0 && double(q) < 1.0)", 'a quantile lies between 0 and 1, such as "0.99"')
-            ),
-        },
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     required: bool | None = Field(None, description="Whether promotion waits for this gate; true by default.")
 
-    model_config = {
-        "json_schema_extra": rules(
-            ("self.signal == 'Latency' || !has(self.quantiles)", "only a Latency gate has `quantiles`"),
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "self.signal != 'Latency' || ((!has(self.tolerance) || !has(self.tolerance.points))"
-                " && (!has(self.harm) || !has(self.harm.points)))",
-                "a Latency gate is measured in times of stable's quantile: write `ratio`, not `points`",
+                "self.signal == 'Latency' || !has(self.quantiles)",
+                "remove `quantiles`, or write `signal: Latency`: only a Latency gate has quantiles",
             ),
             (
-                "self.signal != 'Latency' || !has(self.tolerance) || has(self.tolerance.ratio)",
-                'a Latency gate needs `tolerance.ratio`, such as "1.2"',
+                (
+                    "self.signal != 'Latency' || !((has(self.tolerance) && has(self.tolerance.points)) || "
+                    "(has(self.harm) && has(self.harm.points)))"
+                ),
+                "write `ratio` instead of `points`: a Latency gate is measured in times of stable's quantile",
             ),
         )
-    }
+    )
+
+
+ErrorRate = Annotated[
+    str,
+    matching(
+        DECIMAL,
+        'write a percentage in quotes from "0.001" to "20"',
+        max_length=13,
+        also="double(self) >= 0.001 && double(self) <= 20.0",
+    ),
+]
+"""A probability in percent, as a string."""
 
 
 class Confidence(ApiModel):
     """The error rates that the whole rollout keeps, in percent."""
 
-    false_rollback: Decimals | None = Field(
+    false_rollback: ErrorRate | None = Field(
         None,
         description="A version that does no harm is rolled back with at most this probability; 1 by default.",
     )
-    false_promotion: Decimals | None = Field(
+    false_promotion: ErrorRate | None = Field(
         None,
         description="One worse than the tolerance is promoted with at most this probability; 5 by default.",
     )
-
-    model_config = {
-        "json_schema_extra": rules(
-            (
-                "!has(self.falseRollback) || (double(self.falseRollback) >= 0.001 && double(self.falseRollback) <= 20.0)",
-                'falseRollback is a percentage from "0.001" to "20"',
-            ),
-            (
-                "!has(self.falsePromotion) || (double(self.falsePromotion) >= 0.001 && double(self.falsePromotion) <= 20.0)",
-                'falsePromotion is a percentage from "0.001" to "20"',
-            ),
-        )
-    }
 
 
 class Capacity(ApiModel):
@@ -139,15 +171,17 @@ class Capacity(ApiModel):
     max_surge: Quota | None = Field(None, description="Pods above `replicas`; 25% by default, rounded up.")
     max_unavailable: Quota | None = Field(None, description="Pods below `replicas`; 0 by default, rounded down.")
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             (
-                "!(has(self.maxSurge) && string(self.maxSurge) in ['0', '0%']"
-                " && (!has(self.maxUnavailable) || string(self.maxUnavailable) in ['0', '0%']))",
-                "maxSurge and maxUnavailable cannot both be 0: there would be no pod to start with",
+                (
+                    "!has(self.maxSurge) || !(self.maxSurge == 0 || self.maxSurge == '0%')"
+                    " || (has(self.maxUnavailable) && !(self.maxUnavailable == 0 || self.maxUnavailable == '0%'))"
+                ),
+                "give maxSurge or maxUnavailable at least 1: with both 0 there is no pod to start with",
             )
         )
-    }
+    )
 
 
 class Warmup(ApiModel):
@@ -162,7 +196,7 @@ class Warmup(ApiModel):
 Steps = Annotated[list[Step], Field(min_length=1, max_length=20)]
 Gates = Annotated[list[Gate], Field(max_length=20)]
 
-_GATES = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+_APPROVALS_ONLY = "(has(self.steps) && self.steps.all(s, has(s.approval)))"
 
 
 class RolloutFields(ApiModel):
@@ -172,7 +206,7 @@ class RolloutFields(ApiModel):
     gates: Gates | None = Field(
         None,
         description="Errors and, where the runtime can answer it, Latency by default.",
-        json_schema_extra=_GATES,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     interval: Duration | None = Field(None, description="Time between two looks; at least the scrape interval.")
     confidence: Confidence | None = None
@@ -182,6 +216,30 @@ class RolloutFields(ApiModel):
     warmup: Warmup | None = None
     progress_deadline: Duration | None = Field(None, description="A candidate not ready for this long is rolled back.")
     keep_previous: DurationOrZero | None = Field(None, description="For this long the old version keeps spare pods.")
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.steps) || self.steps.filter(s, has(s.canary)).map(s, double(s.canary.percent)).isSorted()",
+                "write the canary percentages in rising order: the share only grows from step to step",
+            ),
+            (
+                f"!{_APPROVALS_ONLY} || !has(self.gates) || self.gates.size() == 0",
+                "remove `gates`, or add a canary step: with approvals only there is no traffic to compare",
+            ),
+            (
+                (
+                    f"!{_APPROVALS_ONLY} || !has(self.capacity) || !has(self.capacity.maxSurge)"
+                    " || type(self.capacity.maxSurge) == int || self.capacity.maxSurge == '100%'"
+                ),
+                'write maxSurge: "100%", or add a canary step: with approvals only everything moves at once',
+            ),
+            (
+                "!has(self.interval) || duration(self.interval) >= duration('1s')",
+                "write an interval of at least 1s, and no shorter than Prometheus' scrape interval",
+            ),
+        )
+    )
 
 
 class RolloutPolicySpec(RolloutFields):
@@ -198,4 +256,4 @@ class RolloutPolicyStatus(ApiModel):
     """What the operator thinks of it."""
 
     observed_generation: int | None = None
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)

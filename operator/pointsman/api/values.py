@@ -3,15 +3,15 @@
 Shares of traffic are whole basis points (1/100 of a percent, 0..10000) inside Pointsman, so that sums are exact.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from pointsman.api.cel import literal, matching, rules
 
 GROUP = "pointsman.dev"
 VERSION = "v1alpha1"
@@ -19,9 +19,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 WHOLE = 10_000  # basis points: all traffic
 
-_PERCENT = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"
-_DURATION = r"^([0-9]{1,8}(\.[0-9]{1,3})?(ms|s|m|h))+$"
-_DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
+PERCENT = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"
+_DURATION = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$"  # with 16 characters never past Go's 292 years
+DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -35,73 +35,84 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """Schema extra: CEL rules, each with the one-line message that says what to write instead."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+def int_or_string(pattern: str, whole: str, message: str, *, max_length: int, also: str = "true") -> WithJsonSchema:
+    """An integer for which the CEL condition `whole` holds, or a string that matches and for which `also` holds."""
+    string = f"self.matches({literal(pattern)})" + ("" if also == "true" else f" && {also}")
+    return WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "maxLength": max_length,
+            **rules((f"type(self) == int ? {whole} : {string}", message)),
+        }
+    )
 
 
 Percent = Annotated[
     int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "pattern": _PERCENT,
-            "maxLength": 6,
-            **rules(
-                (
-                    "type(self) == int ? self >= 0 && self <= 100 : true",
-                    'write a percentage from 0 to 100, such as 5 or "0.5"',
-                )
-            ),
-        }
+    int_or_string(
+        PERCENT, "self >= 0 && self <= 100", 'write a percentage from 0 to 100, such as 5 or "0.5"', max_length=6
     ),
 ]
-"""A percentage of traffic or probability: `5` or `"0.5"`."""
+"""A percentage of traffic: `5` or `"0.5"`."""
 
 Quota = Annotated[
     int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "pattern": r"^(100|[0-9]{1,2})%$",
-            "maxLength": 4,
-            **rules(
-                (
-                    "type(self) == int ? self >= 0 && self <= 10000 : true",
-                    'write a number of pods, such as 1, or a percentage, such as "25%"',
-                )
-            ),
-        }
+    int_or_string(
+        r"^(0|[1-9][0-9]?|100)%$",
+        "self >= 0 && self <= 10000",
+        'write a number of pods, such as 1, or a percentage, such as "25%"',
+        max_length=4,
     ),
 ]
 """A number of pods (`1`) or a share of the replicas (`"25%"`), as in a Deployment's maxSurge."""
 
 PortRef = Annotated[
     int | str,
-    WithJsonSchema(
-        {"x-kubernetes-int-or-string": True, "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 15}
+    int_or_string(
+        r"^[a-z0-9-]*[a-z][a-z0-9-]*$",
+        "self >= 1 && self <= 65535",
+        "write the name of a container port, such as http, or its number from 1 to 65535",
+        max_length=15,
     ),
 ]
 """A container port, by name or number."""
 
-Decimals = Annotated[str, Field(pattern=_DECIMAL, max_length=13)]
+Decimals = Annotated[str, matching(DECIMAL, 'write a number in quotes, such as "1.5"', max_length=13)]
 """A number with a fraction, as a string: Kubernetes' API has no floats."""
 
 Duration = Annotated[
     str,
-    Field(
-        pattern=_DURATION,
-        max_length=32,
-        json_schema_extra=rules(("duration(self) > duration('0s')", "write a duration above zero, such as 30s or 5m")),
+    matching(
+        _DURATION,
+        "write a duration above zero, such as 30s, 5m or 1h30m",
+        max_length=16,
+        also="duration(self) > duration('0s')",
     ),
 ]
 """A Go duration: `30s`, `5m`, `1h30m`."""
 
-DurationOrZero = Annotated[str, Field(pattern=_DURATION, max_length=32)]
+DurationOrZero = Annotated[str, matching(_DURATION, "write a duration, such as 0s, 30s or 1h30m", max_length=16)]
 """A Go duration that may be `0s`."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+Name = Annotated[
+    str,
+    matching(
+        r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        "write the name of a Kubernetes object: lower-case letters, digits, `-` and `.`",
+        max_length=253,
+    ),
+]
 """The name of a Kubernetes object."""
+
+Label = Annotated[
+    str,
+    matching(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "write a name of lower-case letters, digits and `-`",
+        max_length=63,
+    ),
+]
+"""A DNS label: the name of a namespace or of a gate."""
 
 
 def _rfc3339(at: datetime) -> str:
