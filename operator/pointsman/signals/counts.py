@@ -1,0 +1,259 @@
+"""From samples to exact counters per pod: whose they are, whether they are fresh, and whether they can be true."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from pointsman.api.rolloutpolicy import Source
+from pointsman.signals import histogram
+from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.profiles import Arm, Question, Shape
+from pointsman.signals.queries import CLUSTER, FAILED, NOWHERE, PART, PRESENT, STARTED, UNLABELLED, Labels, Plan, Query
+from pointsman.signals.reading import Answered, ArmCounts, Counts, Faulty, NoData, PodCount, Reading, Watch
+from pointsman.signals.samples import Answer, Failed, Sample
+
+Owner: TypeAlias = tuple[str, str]
+"""Namespace and name of a revision."""
+
+_Target: TypeAlias = tuple[str, str]
+"""Job and instance: what Prometheus scrapes."""
+
+_Table: TypeAlias = Mapping[Owner, Sequence[Sample]]
+
+
+def look(plan: Plan, answers: Mapping[Query, Answer], at: datetime) -> Look:
+    """Sort the answers of one look by revision, once for all rollouts."""
+    return Look(
+        at=at,
+        labels=plan.labels,
+        series={shape: _by_owner(shape.source, answers[query], plan.labels) for shape, query in plan.shapes.items()},
+        up={source: _by_owner(source, answers[query], plan.labels) for source, query in plan.freshness.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The answers of one look, by revision."""
+
+    at: datetime
+    labels: Labels
+    series: Mapping[Shape, _Table | Failed]
+    up: Mapping[Source, _Table | Failed]
+
+    def read(self, watch: Watch) -> Reading:
+        """What this look says about one rollout."""
+        return Reading(at=self.at, gates={question.gate: self._answer(watch, question) for question in watch.questions})
+
+    def _answer(self, watch: Watch, question: Question) -> Answered:
+        try:
+            candidate = self._arm(watch, "candidate", question.candidate)
+            stable = self._arm(watch, "stable", question.stable)
+            if isinstance(candidate, NoData):
+                return candidate
+            if isinstance(stable, NoData):
+                return stable
+            return _counts(question, stable=stable, candidate=candidate)
+        except FaultError as fault:
+            return Faulty(f"gate {question.gate}: {fault}")
+
+    def _arm(self, watch: Watch, arm: Arm, shape: Shape) -> _Arm | NoData:
+        series, up = self.series[shape], self.up[shape.source]
+        if isinstance(series, Failed):
+            return NoData(series.reason)
+        if isinstance(up, Failed):
+            return NoData(up.reason)
+        owner = (watch.namespace, watch.stable if arm == "stable" else watch.candidate)
+        who = f"{arm} revision {owner[1]}"
+        mine = series.get(owner, ())
+        if shape.source == "Runtime":
+            scraped = [sample for sample in up.get(owner, ()) if PART not in sample.labels]
+            started = {_target(sample): sample.value for sample in mine if sample.labels.get(PART) == STARTED}
+        else:
+            here = {_target(sample) for sample in mine if sample.labels.get(PART) == PRESENT}
+            scraped = [sample for sample in up.get(_EVERYBODY, ()) if _target(sample) in here]
+            everybody = series.get(_EVERYBODY, ())
+            started = {_target(sample): sample.value for sample in everybody if sample.labels.get(PART) == STARTED}
+        if not scraped:
+            return NoData(_no_target(who, owner, shape, up, self.labels))
+        return _read_arm(
+            shape,
+            who=who,
+            scraped=scraped,
+            series=[sample for sample in mine if sample.labels.get(PART) in (None, FAILED)],
+            started=started,
+            clock=_Clock(at=self.at, stale_after=watch.stale_after),
+            pod=self.labels.pod,
+        )
+
+
+_EVERYBODY: Owner = ("", "")  # of a gateway's process, which serves many revisions
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    at: datetime
+    stale_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """An arm before its histograms are brought to common edges; a pod without series has no histogram (None)."""
+
+    errors: Mapping[str, tuple[int, int]]
+    histograms: Mapping[str, histogram.Histogram | None]
+    started: Mapping[str, float | None]
+    newest: datetime
+    series: int
+    missing: Mapping[str, str]
+
+
+def _by_owner(source: Source, answer: Answer, labels: Labels) -> _Table | Failed:
+    if isinstance(answer, Failed):
+        return answer
+    table: dict[Owner, list[Sample]] = defaultdict(list)
+    for sample in answer:
+        if source == "Runtime":
+            owner = (sample.labels.get(labels.namespace, ""), sample.labels.get(labels.revision, ""))
+        else:
+            parts = sample.labels.get(CLUSTER, "").split("/")
+            owner = (parts[1], parts[2]) if len(parts) > 3 else _EVERYBODY  # noqa: PLR2004  service/ns/name/port
+        table[owner].append(sample)
+    return table
+
+
+def _read_arm(
+    shape: Shape,
+    *,
+    who: str,
+    scraped: Sequence[Sample],
+    series: Sequence[Sample],
+    started: Mapping[_Target, float],
+    clock: _Clock,
+    pod: str,
+) -> _Arm | NoData:
+    targets: dict[str, dict[_Target, float]] = defaultdict(dict)
+    for sample in scraped:
+        targets[_pod(sample, pod)][_target(sample)] = sample.value
+    of_pod: dict[str, list[Sample]] = defaultdict(list)
+    for sample in series:
+        of_pod[_pod(sample, pod)].append(sample)
+    live: dict[str, _Target | None] = {}
+    missing: dict[str, str] = {}
+    newest = 0.0
+    for name, times in targets.items():
+        target = _exporter(name, of_pod.get(name, ()))
+        judged = times if target is None else {key: at for key, at in times.items() if key == target}
+        problem = _not_scraped(name, judged, clock)
+        if problem is not None:
+            missing[name] = problem
+            continue
+        live[name] = target if target is not None else (next(iter(times)) if len(times) == 1 else None)
+        newest = max(newest, *judged.values())
+    if not live:
+        return NoData(f"no pod of {who} has fresh data: {'; '.join(sorted(missing.values())[:3])}")
+    errors = shape.signal == "Errors"
+    return _Arm(
+        errors={name: _errors(name, of_pod.get(name, ())) for name in live} if errors else {},
+        histograms={} if errors else {name: histogram.read(name, of_pod.get(name, ()), shape.unit) for name in live},
+        started={name: _start(started.get(target)) if target else None for name, target in live.items()},
+        newest=datetime.fromtimestamp(newest, tz=UTC),
+        series=sum(len(of_pod.get(name, ())) for name in live),
+        missing=missing,
+    )
+
+
+def _exporter(pod: str, series: Iterable[Sample]) -> _Target | None:
+    """The target that exports the pod's counters; two of them would count every request twice."""
+    targets = sorted({_target(sample) for sample in series})
+    if len(targets) > 1:
+        both = " and ".join(f"job {job!r} at {instance!r}" for job, instance in targets[:2])
+        raise FaultError(f"pod {pod} is scraped twice, as {both}: leave one of the two scrapes out")
+    return targets[0] if targets else None
+
+
+def _not_scraped(pod: str, times: Mapping[_Target, float], clock: _Clock) -> str | None:
+    if not times:
+        return f"pod {pod} has series whose target is gone"
+    for (job, instance), scraped in times.items():
+        if math.isnan(scraped) or scraped <= 0:
+            return f"Prometheus cannot scrape pod {pod} (job {job}, {instance})"
+        age = clock.at.timestamp() - scraped
+        if age > clock.stale_after.total_seconds():
+            return f"the last scrape of pod {pod} (job {job}, {instance}) is {age:.0f} s old"
+    return None
+
+
+def _errors(pod: str, series: Sequence[Sample]) -> tuple[int, int]:
+    """Failed and all requests of a pod, summed over paths, methods and statuses."""
+    failed = sum(whole(pod, sample) for sample in series if sample.labels.get(PART) == FAILED)
+    return failed, sum(whole(pod, sample) for sample in series if PART not in sample.labels)
+
+
+def _start(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _target(sample: Sample) -> _Target:
+    return sample.labels.get("job", ""), sample.labels.get("instance", "")
+
+
+def _pod(sample: Sample, label: str) -> str:
+    return sample.labels.get(label) or sample.labels.get("instance", "")
+
+
+def _counts(question: Question, *, stable: _Arm, candidate: _Arm) -> Counts:
+    note = None
+    if stable.series + candidate.series == 0:
+        metric = question.candidate.metric
+        note = (
+            f"no pod of either version exports a matching series of {metric} yet: none has served a request,"
+            " or its name or `match` in the metrics profile is wrong"
+        )
+    if question.candidate.signal == "Errors":
+        return Counts(
+            edges=(),
+            stable=_arm_counts(stable, stable.errors),
+            candidate=_arm_counts(candidate, candidate.errors),
+            note=note,
+        )
+    edges = histogram.common_edges([*stable.histograms.values(), *candidate.histograms.values()])
+    return Counts(
+        edges=edges,
+        stable=_arm_counts(stable, histogram.on_edges(stable.histograms, edges)),
+        candidate=_arm_counts(candidate, histogram.on_edges(candidate.histograms, edges)),
+        note=note,
+    )
+
+
+def _arm_counts(arm: _Arm, cells: Mapping[str, tuple[int, ...]]) -> ArmCounts:
+    return ArmCounts(
+        pods={name: PodCount(started=arm.started[name], cells=counted) for name, counted in sorted(cells.items())},
+        newest=arm.newest,
+        series=arm.series,
+        missing=arm.missing,
+    )
+
+
+def _no_target(who: str, owner: Owner, shape: Shape, up: _Table, labels: Labels) -> str:
+    """Why an arm has no target: the pods are scraped without our labels, or not at all."""
+    if shape.source == "Gateway":
+        return (
+            f"the gateway's metrics show no cluster service/{owner[0]}/{owner[1]}: is `mergeBackends` set in the"
+            " EnvoyProxy, and does Prometheus scrape the Envoy pods?"
+        )
+    for samples in up.values():
+        for sample in samples:
+            part = sample.labels.get(PART)
+            if part == NOWHERE and sample.labels.get(labels.revision) == owner[1]:
+                return f"the scrape of {who} sets no label {labels.namespace!r}: add it by relabelling, or set its name in the operator's settings"
+            if part == UNLABELLED and sample.labels.get(labels.pod, "").startswith(f"{owner[1]}-"):
+                return (
+                    f"Prometheus scrapes {who} but the label {labels.revision!r} does not arrive: copy the pod's labels"
+                    " (a labelmap relabelling, or podTargetLabels: [pointsman.dev/revision, pointsman.dev/deployment] in the PodMonitor)"
+                )
+    return f"Prometheus has no target for {who} in namespace {owner[0]}: is its metrics port scraped?"

@@ -1,0 +1,172 @@
+"""From questions to PromQL: one instant query per shape over all active rollouts, and one per source for freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pointsman.api.rolloutpolicy import Source
+from pointsman.signals.profiles import Matchers, Shape
+from pointsman.signals.reading import Watch
+
+PART: Final = "pointsman_part"
+"""The label that tells the parts of one answer apart; series of the shape's own metric have none."""
+FAILED: Final = "failed"
+STARTED: Final = "started"
+PRESENT: Final = "present"
+UNLABELLED: Final = "unlabelled"
+NOWHERE: Final = "nowhere"
+
+CLUSTER: Final = "envoy_cluster_name"
+_CLUSTER_GAUGE = "envoy_cluster_membership_total"  # exported from the start, unlike a counter that has not moved
+_UPTIME = "envoy_server_uptime"
+_TARGET = "(job, instance)"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the scrape calls the pod labels of Pointsman, the namespace and the pod."""
+
+    deployment: str = "pointsman_dev_deployment"
+    revision: str = "pointsman_dev_revision"
+    namespace: str = "namespace"
+    pod: str = "pod"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An instant query; `about` says in a few words what it asks for."""
+
+    text: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The queries of one look: their number grows with shapes, never with rollouts."""
+
+    labels: Labels
+    shapes: Mapping[Shape, Query]
+    freshness: Mapping[Source, Query]
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """All of them, each once."""
+        return (*self.shapes.values(), *self.freshness.values())
+
+
+def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
+    """The queries that answer all questions of all watches."""
+    revisions: dict[Shape, set[tuple[str, str]]] = {}
+    for watch in watches:
+        for question in watch.questions:
+            revisions.setdefault(question.stable, set()).add((watch.namespace, watch.stable))
+            revisions.setdefault(question.candidate, set()).add((watch.namespace, watch.candidate))
+    shapes = {shape: _counters(shape, sorted(asked), labels) for shape, asked in revisions.items()}
+    freshness: dict[Source, Query] = {}
+    for source in sorted({shape.source for shape in revisions}):
+        asked = sorted({pair for shape, pairs in revisions.items() if shape.source == source for pair in pairs})
+        freshness[source] = _runtime_up(asked, labels) if source == "Runtime" else _gateway_up(asked)
+    return Plan(labels=labels, shapes=shapes, freshness=freshness)
+
+
+def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
+    """What a person pastes into Prometheus to see what the gate saw of one revision: failed and all, or the buckets."""
+    pairs = [(namespace, revision)]
+    if shape.signal == "Errors":
+        return (
+            f"sum({_select(shape.metric, shape, pairs, labels, shape.failed)})",
+            f"sum({_select(shape.metric, shape, pairs, labels)})",
+        )
+    return (f"sum by (le) ({_select(f'{shape.metric}_bucket', shape, pairs, labels)})",)
+
+
+def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
+    """Raw counters, and in the same query what they are judged by.
+
+    One query reads one snapshot: were failures, requests and the process's start asked for apart, a scrape that lands in
+    between would show more failures than requests, or a restart with the counters of the process before.
+    """
+    metric = shape.metric if shape.signal == "Errors" else f"{shape.metric}_bucket"
+    parts = [_select(metric, shape, pairs, labels)]
+    if shape.signal == "Errors":
+        parts.append(_mark(_select(metric, shape, pairs, labels, shape.failed), FAILED))
+    if shape.source == "Runtime":
+        parts.append(_mark(f"process_start_time_seconds{{{_pods(pairs, labels)}}}", STARTED))
+    else:
+        present = f"{_CLUSTER_GAUGE}{{{_clusters(pairs)}}}"
+        parts.append(_mark(present, PRESENT))
+        parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
+    return Query(text=" or ".join(parts), about=f"{metric} of {_who(pairs)}")
+
+
+def _runtime_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
+    """When each pod was last scraped, 0 where the scrape failed; with it the targets that lack the labels, to say so.
+
+    An instant query stamps its samples with its own time: only `timestamp` of a plain selector tells the scrape's.
+    """
+    named = _matcher(labels.pod, f"(?:{_union(revision for _, revision in pairs)})-.+")
+    unlabelled = f"{named},{labels.revision}={_quote('')}"
+    revisions = _matcher(labels.revision, _union(revision for _, revision in pairs))
+    nowhere = f"{revisions},{labels.namespace}={_quote('')}"
+    parts = (
+        _up(_pods(pairs, labels)),
+        _mark(_up(unlabelled), UNLABELLED),
+        _mark(_up(nowhere), NOWHERE),
+    )
+    return Query(text=" or ".join(parts), about=f"up of {_who(pairs)}")
+
+
+def _gateway_up(pairs: Sequence[tuple[str, str]]) -> Query:
+    text = f"(timestamp(up) * up) and on {_TARGET} {_CLUSTER_GAUGE}{{{_clusters(pairs)}}}"
+    return Query(text=text, about=f"up of the gateway's pods that serve {_who(pairs)}")
+
+
+def _up(matchers: str) -> str:
+    return f"timestamp(up{{{matchers}}}) * up{{{matchers}}}"
+
+
+def _select(metric: str, shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, further: Matchers = ()) -> str:
+    arm = _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
+    matchers = [arm, *(_matcher(name, pattern) for name, pattern in (*shape.match, *further))]
+    return f"{metric}{{{','.join(matchers)}}}"
+
+
+def _pods(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
+    """The pods of these revisions; where namespaces share revision names it finds a few too many, and the reader tells them apart."""
+    namespaces = _matcher(labels.namespace, _union(namespace for namespace, _ in pairs))
+    return f"{namespaces},{_matcher(labels.revision, _union(revision for _, revision in pairs))}"
+
+
+def _clusters(pairs: Sequence[tuple[str, str]]) -> str:
+    """Envoy Gateway's name of a Service with mergeBackends: service/<namespace>/<service>/<port>/<port name>."""
+    services = _union(f"{namespace}/{revision}" for namespace, revision in pairs)
+    return _matcher(CLUSTER, f"service/(?:{services})/.+")
+
+
+def _mark(expression: str, part: str) -> str:
+    return f'label_replace({expression},"{PART}","{part}","","")'
+
+
+def _matcher(label: str, pattern: str) -> str:
+    return f"{label}=~{_quote(pattern)}"
+
+
+def _union(values: Iterable[str]) -> str:
+    return "|".join(_literal(value) for value in sorted(set(values)))
+
+
+def _literal(value: str) -> str:
+    r"""The value as RE2 that matches just it: what Go's regexp.QuoteMeta escapes (`re.escape` also escapes `-`, needlessly)."""
+    return "".join(f"\\{character}" if character in r"\.+*?()|[]{}^$" else character for character in value)
+
+
+def _quote(value: str) -> str:
+    """A PromQL string."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _who(pairs: Sequence[tuple[str, str]]) -> str:
+    return pairs[0][1] if len(pairs) == 1 else f"{len(pairs)} revisions"
