@@ -10,7 +10,6 @@ from pointsman.api.values import (
     DECIMAL,
     PERCENT,
     ApiModel,
-    Decimals,
     Duration,
     DurationOrZero,
     Label,
@@ -28,21 +27,31 @@ _ROOM = (
 )
 
 
+Ratio = Annotated[
+    str,
+    matching(
+        DECIMAL,
+        'write a ratio of at least "1" in quotes: that many times as bad as stable is allowed',
+        max_length=13,
+        also="double(self) >= 1.0",
+    ),
+]
+Points = Annotated[
+    str,
+    matching(
+        DECIMAL,
+        'write percentage points in quotes from "0" to "100"',
+        max_length=13,
+        also="double(self) <= 100.0",
+    ),
+]
+
+
 class Limit(ApiModel):
     """How much worse than stable: `ratio` times its rate plus `points` percentage points."""
 
-    ratio: Decimals | None = Field(
-        None,
-        description='Times stable\'s rate or quantile; "1" where it is not given.',
-        json_schema_extra=rules(
-            ("double(self) >= 1.0", 'write a ratio of at least "1": that many times as bad as stable is allowed')
-        ),
-    )
-    points: Decimals | None = Field(
-        None,
-        description="Percentage points on top; only for rates.",
-        json_schema_extra=rules(("double(self) <= 100.0", 'write percentage points from "0" to "100"')),
-    )
+    ratio: Ratio | None = Field(None, description='Times stable\'s rate or quantile; "1" where it is not given.')
+    points: Points | None = Field(None, description="Percentage points on top; only for rates.")
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -165,6 +174,9 @@ class Confidence(ApiModel):
     )
 
 
+_IS_ZERO = "(has({0}) && ({0} == 0 || {0} == '0%'))"
+
+
 class Capacity(ApiModel):
     """How many pods both versions together may have or miss while a rollout runs."""
 
@@ -174,10 +186,7 @@ class Capacity(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                (
-                    "!has(self.maxSurge) || !(self.maxSurge == 0 || self.maxSurge == '0%')"
-                    " || (has(self.maxUnavailable) && !(self.maxUnavailable == 0 || self.maxUnavailable == '0%'))"
-                ),
+                f"!({_IS_ZERO.format('self.maxSurge')} && {_IS_ZERO.format('self.maxUnavailable')})",
                 "give maxSurge or maxUnavailable at least 1: with both 0 there is no pod to start with",
             )
         )
@@ -220,7 +229,11 @@ class RolloutFields(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "!has(self.steps) || self.steps.filter(s, has(s.canary)).map(s, double(s.canary.percent)).isSorted()",
+                (
+                    "!has(self.steps) || (self.steps.filter(s, has(s.canary)).map(s, double(s.canary.percent)).isSorted()"
+                    " && self.steps.all(a, !has(a.canary) || self.steps.exists_one(b, has(b.canary)"
+                    " && double(a.canary.percent) == double(b.canary.percent))))"
+                ),
                 "write the canary percentages in rising order: the share only grows from step to step",
             ),
             (

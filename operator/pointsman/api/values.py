@@ -77,9 +77,6 @@ PortRef = Annotated[
 ]
 """A container port, by name or number."""
 
-Decimals = Annotated[str, matching(DECIMAL, 'write a number in quotes, such as "1.5"', max_length=13)]
-"""A number with a fraction, as a string: Kubernetes' API has no floats."""
-
 Duration = Annotated[
     str,
     matching(
