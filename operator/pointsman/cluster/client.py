@@ -99,9 +99,13 @@ class Client:
         """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way."""
         return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
 
-    async def apply(self, obj: Json, resource_version: str) -> dict[str, Any]:
-        """Server-side apply of what was seen at `resource_version`; Conflict if it changed since, or is gone."""
-        guarded = {**obj, "metadata": {**obj["metadata"], "resourceVersion": resource_version}}
+    async def apply(self, obj: Json, *, uid: str, resource_version: str) -> dict[str, Any]:
+        """Server-side apply of what was seen; Conflict if it changed since.
+
+        The uid is what makes it a Conflict if the object is gone: with a resourceVersion alone it would be created.
+        """
+        guard = {"uid": uid, "resourceVersion": resource_version}
+        guarded = {**obj, "metadata": {**obj["metadata"], **guard}}
         return await self._apply(guarded, {"fieldManager": MANAGER, "force": "true"})
 
     async def _apply(self, obj: Json, query: Mapping[str, str]) -> dict[str, Any]:
