@@ -1,0 +1,117 @@
+"""What tests against a real API server share: the clusters, and one way to ask the server what it thinks of an object."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import yaml
+
+from hack.cluster.fixtures import Cluster, bare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["bare"]
+
+CRDS = Path(__file__).parent.parent / "crds"
+ADMISSION_NAMESPACE = "admission-tests"
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that the API server says is wrong."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The API server's judgement of our kinds, with unknown and duplicate fields refused."""
+
+    http: httpx.Client
+
+    def complaints(self, obj: Object) -> list[Complaint]:
+        """What the server has against creating it; nothing is created."""
+        return _complaints(self.http.post(_collection(obj), json=obj, params={"dryRun": "All"}))
+
+    def complaints_about_change(self, obj: Object) -> list[Complaint]:
+        """What the server has against an existing object becoming this one; nothing is changed."""
+        path = f"{_collection(obj)}/{obj['metadata']['name']}"
+        return _complaints(self.http.put(path, json=obj, params={"dryRun": "All"}))
+
+    def accepted(self, obj: Object) -> Object:
+        """The object as the server would store it, with defaults; nothing is created."""
+        answer = self.http.post(_collection(obj), json=obj, params={"dryRun": "All"})
+        assert answer.is_success, answer.text
+        stored: Object = answer.json()
+        return stored
+
+    def create(self, obj: Object) -> Object:
+        """Create it for real, in place of one that an earlier run left."""
+        self.http.delete(f"{_collection(obj)}/{obj['metadata']['name']}")
+        answer = self.http.post(_collection(obj), json=obj)
+        assert answer.is_success, answer.text
+        stored: Object = answer.json()
+        return stored
+
+
+def _collection(obj: Object) -> str:
+    names = {
+        "ModelDeployment": f"namespaces/{ADMISSION_NAMESPACE}/modeldeployments",
+        "ModelRevision": f"namespaces/{ADMISSION_NAMESPACE}/modelrevisions",
+        "ModelRuntime": "modelruntimes",
+        "RolloutPolicy": "rolloutpolicies",
+    }
+    return f"/apis/{obj['apiVersion']}/{names[obj['kind']]}"
+
+
+def _complaints(answer: httpx.Response) -> list[Complaint]:
+    if answer.is_success:
+        return []
+    said = answer.json()
+    causes = said.get("details", {}).get("causes", [])
+    if not causes:  # strict decoding and the like: one message, no fields
+        return [Complaint(field="", message=said["message"])]
+    return [Complaint(field=cause.get("field", ""), message=cause["message"]) for cause in causes]
+
+
+@pytest.fixture(scope="session")
+def crds(bare: Cluster) -> Cluster:
+    """The bare cluster with the CRDs of this checkout, established."""
+    bare.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", CRDS)
+    bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", CRDS)
+    return bare
+
+
+@pytest.fixture(scope="session")
+def admission(crds: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
+    """Asks the bare API server."""
+    crds.kubectl("apply", "--server-side", "-f", "-", stdin=_namespace(ADMISSION_NAMESPACE))
+    context = _tls(crds.kubeconfig, tmp_path_factory.mktemp("tls"))
+    with httpx.Client(base_url=crds.server, verify=context, params={"fieldValidation": "Strict"}, timeout=30) as http:
+        yield Admission(http)
+    crds.kubectl("delete", "namespace", ADMISSION_NAMESPACE, "--wait=false")
+
+
+def _namespace(name: str) -> str:
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def _tls(kubeconfig: Path, folder: Path) -> ssl.SSLContext:
+    """The kubeconfig's certificates; Python reads a client's certificate from files only."""
+    said = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    user, cluster = said["users"][0]["user"], said["clusters"][0]["cluster"]
+    for key in ("client-certificate-data", "client-key-data"):
+        (folder / key).write_bytes(base64.b64decode(user[key]))
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    context.load_cert_chain(folder / "client-certificate-data", folder / "client-key-data")
+    return context
