@@ -1,0 +1,226 @@
+"""The Kubernetes objects of a ModelDeployment and its revisions, as plain dicts for server-side apply.
+
+Who owns what follows who outlives whom: a ModelRevision belongs to its ModelDeployment, a revision's Deployment and
+Service belong to the ModelRevision, so deleting a revision removes what runs it; route and stable Service belong to the
+ModelDeployment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pointsman.api import names
+from pointsman.api.values import API_VERSION, WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pointsman.api.modeldeployment import Traffic
+    from pointsman.api.modelrevision import ModelRevisionSpec
+    from pointsman.render.schema import Json
+
+SERVICE_PORT: Final = 80
+SERVICE_PORT_NAME: Final = "http"
+
+PROGRESS_DEADLINE: Final = 600
+"""Seconds; Kubernetes' own default for a Deployment."""
+
+_PER_PERCENT: Final = WHOLE // 100
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The object of ours that another one belongs to and is deleted with."""
+
+    kind: str
+    name: str
+    uid: str
+
+    @classmethod
+    def of(cls, live: Json) -> Owner:
+        """From a ModelDeployment or ModelRevision as the API server returns it, `kind` included."""
+        return cls(kind=live["kind"], name=live["metadata"]["name"], uid=live["metadata"]["uid"])
+
+    def reference(self) -> Json:
+        """An entry of `ownerReferences`: the controller, deleted only after what it owns where that is asked for."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": self.kind,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+
+class Backend(NamedTuple):
+    """A Service that a route sends requests to; `weight` in basis points."""
+
+    service: str
+    weight: int
+
+
+def model_revision(*, name: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
+    """The ModelRevision `name`; `owner` is the ModelDeployment."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelRevision",
+        "metadata": _metadata(name, namespace, names.labels(spec.deployment, name), owner),
+        "spec": spec.dump(),
+    }
+
+
+def deployment(
+    *,
+    revision: str,
+    namespace: str,
+    spec: ModelRevisionSpec,
+    replicas: int,
+    progress_deadline: int = PROGRESS_DEADLINE,
+    owner: Owner,
+) -> Json:
+    """The Deployment that runs a revision; `owner` is the ModelRevision.
+
+    Pointsman never changes a revision's pod template, so this Deployment rolls nothing out and needs no old ReplicaSets.
+    Its strategy matters only when somebody's hand changes the template or asks for a restart: then one pod more, never
+    one less, because pods that serve are worth more than a moment's spare capacity, and where there is none the extra
+    pod waits while the others go on.
+
+    Args:
+        revision: Name of the revision and of the Deployment.
+        namespace: Where.
+        spec: Spec of the revision.
+        replicas: Pods.
+        progress_deadline: Seconds after which the Deployment says that it does not progress; dashboards read that.
+        owner: The ModelRevision.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(revision, namespace, names.labels(spec.deployment, revision), owner),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "progressDeadlineSeconds": progress_deadline,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": names.selector(spec.deployment, revision)},
+            "template": spec.template,
+        },
+    }
+
+
+def revision_service(*, revision: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
+    """The Service of a revision's pods, which routes point at; `owner` is the ModelRevision."""
+    metadata = _metadata(revision, namespace, names.labels(spec.deployment, revision), owner)
+    return _service(metadata, port=spec.port, selector=names.selector(spec.deployment, revision))
+
+
+def stable_service(
+    *,
+    deployment: str,
+    namespace: str,
+    port: int | str,
+    selector: Mapping[str, str],
+    decided: str | None = None,
+    owner: Owner,
+) -> Json:
+    """The Service named as the ModelDeployment: stable's pods, or without a gateway those of both arms.
+
+    Args:
+        deployment: Name of the ModelDeployment.
+        namespace: Where.
+        port: The serving port of stable's revision. A name means each pod's own port of that name, so the arms' numbers
+            may differ.
+        selector: From `names.selector`: one revision's pods or all.
+        decided: What the selector follows from, for the annotation; None where nothing was decided.
+        owner: The ModelDeployment.
+    """
+    metadata = _metadata(deployment, namespace, names.labels(deployment), owner, decided)
+    return _service(metadata, port=port, selector=selector)
+
+
+def route(
+    *,
+    deployment: str,
+    namespace: str,
+    traffic: Traffic,
+    backends: Sequence[Backend],
+    decided: str | None = None,
+    owner: Owner,
+) -> Json:
+    """The HTTPRoute that shares all requests among revisions' Services.
+
+    Weights are percentages where all of them are whole, basis points otherwise. A backend with weight 0 stays listed,
+    so that raising it changes a number and adds nothing that a gateway has to resolve first.
+
+    Args:
+        deployment: Name of the ModelDeployment and of the route.
+        namespace: Of the route and its Services.
+        traffic: The Gateways and host names.
+        backends: Services that exist (a gateway answers the share of a missing one with 500) and their weights.
+        decided: What the weights follow from, for the annotation; None where nothing was decided.
+        owner: The ModelDeployment.
+
+    Raises:
+        ValueError: The weights are not shares of a whole.
+    """
+    weights = [backend.weight for backend in backends]
+    if sum(weights) != WHOLE or min(weights) < 0:
+        raise ValueError(f"weights {weights} are not shares of {WHOLE} basis points")
+    unit = _PER_PERCENT if all(weight % _PER_PERCENT == 0 for weight in weights) else 1
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": _metadata(deployment, namespace, names.labels(deployment), owner, decided),
+        "spec": {
+            # Defaults of the CRD are spelled out in lists that are compared whole (see drift).
+            "parentRefs": [
+                {"group": "gateway.networking.k8s.io", "kind": "Gateway", **parent.dump()}
+                for parent in traffic.parent_refs
+            ],
+            "hostnames": list(traffic.hostnames),
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                    "backendRefs": [
+                        {
+                            "group": "",
+                            "kind": "Service",
+                            "name": backend.service,
+                            "port": SERVICE_PORT,
+                            "weight": backend.weight // unit,
+                        }
+                        for backend in backends
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def gateway_cluster(namespace: str, service: str) -> str:
+    """What Envoy Gateway's metrics call a backend Service in `envoy_cluster_name`, with `mergeBackends` on."""
+    return f"service/{namespace}/{service}/{SERVICE_PORT}/{SERVICE_PORT_NAME}"
+
+
+def _service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "selector": dict(selector),
+            "ports": [{"name": SERVICE_PORT_NAME, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": port}],
+        },
+    }
+
+
+def _metadata(name: str, namespace: str, labels: dict[str, str], owner: Owner, decided: str | None = None) -> Json:
+    return {
+        "name": name,
+        "namespace": namespace,
+        "labels": labels,
+        **({} if decided is None else {"annotations": {names.DECIDED: decided}}),
+        "ownerReferences": [owner.reference()],
+    }
