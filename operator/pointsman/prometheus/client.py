@@ -1,0 +1,147 @@
+"""One query over HTTP: prometheus-api-client by POST, with one deadline for the whole answer, warnings kept and faults in words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests.adapters import Retry
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+
+_CHUNK: Final = 1 << 16
+_LARGEST: Final = 1 << 28  # bytes of one answer; 5,000 rollouts' histograms are a tenth of it
+_SHOWN: Final = 300  # characters of somebody else's error text
+_OK: Final = 200
+_REDIRECT: Final = range(300, 400)
+
+
+class QueryError(Exception):
+    """There is no usable answer; the message is a sentence without credentials."""
+
+
+class LateError(QueryError):
+    """The answer was not complete in time."""
+
+
+class Client(PrometheusConnect):
+    """Prometheus at a URL.
+
+    The original sends even POSTs with the query in the URL, drops `warnings` (which mean partial data), follows redirects to
+    login pages and waits as long as the server sends a byte now and then.
+    """
+
+    def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
+        # No retries below: they would multiply the deadline. A query that was lost with its connection is asked again here.
+        super().__init__(url=url, headers=dict(headers), retry=Retry(total=0), method="POST")
+        self._name = without_credentials(url)
+        self._secrets = _secrets(url, headers)
+
+    def custom_query(self, query: str, params: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
+        """The whole JSON answer to an instant query.
+
+        Args:
+            query: PromQL.
+            params: further parameters, such as `time`.
+            timeout: seconds for connecting, waiting and reading together.
+
+        Raises:
+            LateError: the answer was not complete within `timeout`.
+            QueryError: there is none, or it is not one of Prometheus.
+        """
+        limit = 5.0 if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        form = {"query": query, "timeout": f"{limit:.3f}s", **(params or {})}
+        try:
+            try:
+                status, body = self._post(form, deadline)
+            except (requests.ConnectionError, ProtocolError) as error:
+                if isinstance(error, requests.Timeout | requests.exceptions.SSLError):
+                    raise
+                # Mostly a kept connection that the server closed in the meantime; a query can be asked twice.
+                status, body = self._post(form, deadline)
+        except (requests.Timeout, ReadTimeoutError) as error:
+            raise LateError(f"Prometheus at {self._name} did not answer within {limit:g} s") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise QueryError(f"Prometheus at {self._name} cannot be reached: {self._shown(_cause(error))}") from error
+        return self._judged(status, body)
+
+    def _post(self, form: Mapping[str, str], deadline: float) -> tuple[int, bytes]:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise requests.Timeout("no time left")
+        response = self._session.post(
+            f"{self.url}/api/v1/query",
+            data=form,
+            headers=self.headers,
+            timeout=left,
+            stream=True,
+            allow_redirects=False,
+        )
+        with response:
+            body = bytearray()
+            # read1 returns what is there: a server that sends a byte a second does not hold us past the deadline.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                body += chunk
+                if time.monotonic() > deadline:
+                    raise requests.Timeout("slow answer")
+                if len(body) > _LARGEST:
+                    raise QueryError(f"Prometheus at {self._name} answers with more than {_LARGEST >> 20} MB")
+            return response.status_code, bytes(body)
+
+    def _judged(self, status: int, body: bytes) -> Any:
+        if status in _REDIRECT:
+            raise QueryError(
+                f"{self._name} answers with a redirect (HTTP {status}): is it a login page? Write the URL of Prometheus itself"
+            )
+        try:
+            answer = json.loads(body)
+        except ValueError as error:
+            what = "an HTML page" if body.lstrip()[:1] == b"<" else "something that is not JSON"
+            raise QueryError(
+                f"{self._name} answers with {what} (HTTP {status}): is it the URL of Prometheus, with its path prefix?"
+            ) from error
+        if status != _OK or not isinstance(answer, dict) or answer.get("status") != "success":
+            said = answer.get("error") if isinstance(answer, dict) else None
+            kind = answer.get("errorType", "error") if isinstance(answer, dict) else "error"
+            text = f": {self._shown(f'{kind}: {said}')}" if said else ""
+            raise QueryError(f"Prometheus at {self._name} refuses the query (HTTP {status}){text}")
+        return answer
+
+    def _shown(self, text: str) -> str:
+        """Somebody else's words: on one line, short, and without what we must not tell."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        line = " ".join(text.split())
+        return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def without_credentials(url: str) -> str:
+    """The URL as it may be shown."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _secrets(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
+    password = urlsplit(url).password
+    found = [password, unquote(password)] if password else []
+    for value in headers.values():
+        found += [value, value.rpartition(" ")[2]]
+    return tuple(sorted({secret for secret in found if secret}, key=len, reverse=True))
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, such as `Connection refused`: the layers above only wrap it."""
+    inner: BaseException = error
+    while True:
+        nested = getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)
+        following = nested if isinstance(nested, BaseException) else inner.__cause__ or inner.__context__
+        if following is None:
+            break
+        inner = following
+    strerror = getattr(inner, "strerror", None)
+    return str(strerror or inner or type(inner).__name__)

@@ -1,0 +1,101 @@
+"""Reads the queries of a look from Prometheus, all at once, off the event loop and never for longer than its limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from pointsman.prometheus.answer import parse
+from pointsman.prometheus.client import Client, LateError, QueryError, without_credentials
+from pointsman.signals.queries import Query
+from pointsman.signals.samples import Answer, Failed
+
+_GRACE: Final = 0.5  # seconds beyond the limit until we stop waiting for our own threads
+
+
+class Reader:
+    """Prometheus as the look loop sees it: queries in, an answer for each of them out."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: timedelta = timedelta(seconds=5),
+        headers: Mapping[str, str] | None = None,
+        workers: int = 4,
+    ) -> None:
+        """Make a reader; nothing is sent before the first `read`.
+
+        Args:
+            url: Prometheus' URL with its path prefix, without /api/v1.
+            timeout: for all queries of a look together.
+            headers: sent with every query, such as Authorization.
+            workers: queries at the same time.
+
+        Raises:
+            ValueError: `url` is no HTTP URL.
+        """
+        if not _is_http(url):
+            raise ValueError(
+                f"the Prometheus URL is {without_credentials(url)!r}: write one such as http://prometheus.monitoring:9090"
+            )
+        self._name = without_credentials(url.rstrip("/"))
+        self._limit = timeout.total_seconds()
+        self._client = Client(url.rstrip("/"), headers=headers or {})
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="prometheus")
+        self._closed = False
+
+    async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:
+        """Evaluate the queries at one time; a fault of Prometheus is the query's answer, never an exception."""
+        wanted = list(dict.fromkeys(queries))
+        if not wanted:
+            return {}
+        if self._closed:
+            return dict.fromkeys(wanted, Failed("the operator is stopping"))
+        deadline = time.monotonic() + self._limit
+        loop = asyncio.get_running_loop()
+        asked = {query: loop.run_in_executor(self._pool, self._ask, query, at, deadline) for query in wanted}
+        await asyncio.wait(asked.values(), timeout=self._limit + _GRACE)
+        answers: dict[Query, Answer] = {}
+        for query, future in asked.items():
+            if future.done() and not future.cancelled():
+                answers[query] = future.result()
+            else:
+                future.cancel()
+                answers[query] = self._late()
+        return answers
+
+    async def close(self) -> None:
+        """Take no more queries; one that still waits for the server ends by its own limit and is not waited for."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _ask(self, query: Query, at: datetime, deadline: float) -> Answer:
+        """One query, in a thread of the pool; parsed there too, so that the event loop never reads megabytes."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return self._late()
+        try:
+            answer = self._client.custom_query(query.text, params={"time": f"{at.timestamp():.3f}"}, timeout=left)
+        except LateError:
+            return self._late()
+        except QueryError as error:
+            return Failed(str(error))
+        return parse(answer, query.about)
+
+    def _late(self) -> Failed:
+        return Failed(f"Prometheus at {self._name} did not answer within {self._limit:g} s")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
