@@ -1,28 +1,43 @@
 """The one door to the evidence: start a gate, fold looks into its state, read its verdict, combine the gates' verdicts.
 
-state = start(gate)
-state = fold(gate, state, look)            # at every look
-state = next_step(gate, state)             # when a new step begins
-verdict(gate, state) -> GateVerdict        # at every look
-combine(verdicts, weights=..., false_rollback=...) -> Combination
-dumps(state) -> str, loads(text) -> state  # kept in ModelRevision.status
+    state = start(gate)
+    state = fold(gate, state, look)            # at every look
+    state = next_step(gate, state)             # when a new step begins
+    verdict(gate, state) -> GateVerdict        # at every look
+    combine(verdicts, weights=..., false_rollback=...) -> Combination
+    dumps(state) -> str, loads(text) -> state  # kept in ModelRevision.status
+
+States are opaque and immutable. ``start`` takes a batch shape for simulations: counts of looks then carry that leading axis, and
+``log_harm``, ``log_safe`` and ``log_average`` give arrays; ``verdict`` and ``combine`` are for one rollout.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from pointsman.evidence import latency, latency_verdict, rate, record
+from pointsman.evidence.latency import LatencyState
+from pointsman.evidence.model import Combination, Gate, LatencyGate, LatencyLook, Look, Numbers, RateGate, RateLook
+from pointsman.evidence.process import log_sum
+from pointsman.evidence.rate import RateState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pointsman.evidence.model import Combination, Gate, GateVerdict, Look
+    from pointsman.evidence.model import GateVerdict
 
-State: TypeAlias = object
+State: TypeAlias = RateState | LatencyState
+_MISMATCH = (
+    "a gate, its state and its looks must be of one kind (rates or latency); here the gate is a {}, the state a {}"
+)
 
 
-def start(gate: Gate) -> State:
-    """Return the state of a gate before its first look, in its first step."""
-    raise NotImplementedError
+def start(gate: Gate, batch: tuple[int, ...] = ()) -> State:
+    """Return the state of a gate before its first look, in its first step; ``batch`` is () for one rollout."""
+    return rate.start(gate, batch) if isinstance(gate, RateGate) else latency.start(gate, batch)
 
 
 def fold(gate: Gate, state: State, look: Look) -> State:
@@ -31,25 +46,52 @@ def fold(gate: Gate, state: State, look: Look) -> State:
     Raises:
         ValueError: the look is not of the gate's kind, or a histogram's edges are not those of the looks before.
     """
-    raise NotImplementedError
+    if isinstance(gate, RateGate) and isinstance(state, RateState) and isinstance(look, RateLook):
+        return rate.fold(gate, state, look)
+    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState) and isinstance(look, LatencyLook):
+        return latency.fold(gate, state, look)
+    raise ValueError(f"{_mismatch(gate, state)}, the look a {type(look).__name__}")
 
 
 def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None) -> State:
     """Return the state for a new step: safety starts anew, harm and the nested bound go on.
 
-    A return to an earlier step continues its evidence: keep that step's state's JSON and pass it to ``resume_step``.
-
     Args:
         gate: the gate.
         state: its state at the end of the step before.
         deadline_test_at: for the last step, ``elapsed`` seconds at which the one deadline test is carried out; None: no test.
+
+    Raises:
+        ValueError: a test is asked for that the gate did not announce, or the state is not the gate's.
     """
-    raise NotImplementedError
+    if isinstance(gate, RateGate) and isinstance(state, RateState):
+        return rate.next_step(gate, state, deadline_test_at)
+    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
+        return latency.next_step(gate, state, deadline_test_at)
+    raise ValueError(_mismatch(gate, state))
 
 
 def verdict(gate: Gate, state: State) -> GateVerdict:
     """Return what the gate says now; for one rollout (no batch axis)."""
-    raise NotImplementedError
+    if isinstance(gate, RateGate) and isinstance(state, RateState):
+        return rate.verdict(gate, state)
+    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
+        return latency_verdict.verdict(gate, state)
+    raise ValueError(_mismatch(gate, state))
+
+
+def log_harm(state: State) -> Numbers:
+    """Return the log of the harm e-process, of the batch's shape."""
+    return state.harm.log_value()
+
+
+def log_safe(gate: Gate, state: State) -> Numbers:
+    """Return the log of this step's safety evidence, of the batch's shape; Safe from ln(1/false_promotion) on."""
+    if isinstance(gate, RateGate) and isinstance(state, RateState):
+        return rate.log_safe(state)
+    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
+        return latency.log_safe(gate, state)
+    raise ValueError(_mismatch(gate, state))
 
 
 def weights(serving: Collection[str], others: Collection[str] = ()) -> dict[str, float]:
@@ -57,29 +99,71 @@ def weights(serving: Collection[str], others: Collection[str] = ()) -> dict[str,
 
     All is on one kind where the other is empty; equal within each. Fixed at the attempt's start.
     """
-    raise NotImplementedError
+    half = 0.5 if serving and others else 1.0
+    return {name: half / len(kind) for kind in (serving, others) for name in kind}
+
+
+def log_average(log_harms: Mapping[str, Numbers | float], weights: Mapping[str, float]) -> Numbers:
+    """Return the log of the weighted average of the gates' harm e-processes; a gate without one stands at 1.
+
+    The average of e-processes on one clock is an e-process whatever their dependence; running maxima would not be.
+    """
+    logs = [np.asarray(log_harms.get(name, 0.0), dtype=float) + math.log(share) for name, share in weights.items()]
+    return log_sum(np.stack(np.broadcast_arrays(*logs), axis=-1))
 
 
 def combine(verdicts: Mapping[str, GateVerdict], *, weights: Mapping[str, float], false_rollback: float) -> Combination:
-    """Return whether the weighted average of the gates' harm e-processes proves harm, and which gates to name.
+    """Return whether all gates' harm evidence together is a rollback, and which gates to name.
+
+    Where a gate has a deadline test, the average must reach 2/false_rollback, and the tests share the other half by their
+    weights (a union bound).
 
     Args:
         verdicts: the gates that have one; a gate of ``weights`` without verdict counts as an e-process that stands at 1.
         weights: each gate's share, summing to 1.
         false_rollback: allowed P(rolled back | every gate inside its ``harm``).
+
+    Raises:
+        ValueError: the weights do not sum to 1, or a verdict has no weight.
     """
-    raise NotImplementedError
+    if not math.isclose(sum(weights.values()), 1, rel_tol=1e-9) or not set(verdicts) <= set(weights):
+        raise ValueError(f"the weights {dict(weights)} must sum to 1 and name every gate of {sorted(verdicts)}")
+    tested = {name for name, v in verdicts.items() if v.deadline_test}
+    level = math.log((2 if tested else 1) / false_rollback)
+    logs = {name: v.log_harm for name, v in verdicts.items()}
+    average = float(log_average(logs, weights))
+    if average >= level:
+        half = average + math.log(0.5)
+        contributions = {name: logs.get(name, 0.0) + math.log(share) for name, share in weights.items()}
+        named = tuple(name for name, part in contributions.items() if part >= half)
+        return Combination(average, level, named or (max(contributions, key=lambda n: contributions[n]),), "EProcess")
+    share = sum(weights[name] for name in tested)
+    failed = tuple(
+        name
+        for name in tested
+        if (p := verdicts[name].deadline_p) is not None and p <= false_rollback / 2 * weights[name] / share
+    )
+    return Combination(average, level, failed, "DeadlineTest" if failed else "")
 
 
 def dumps(state: State) -> str:
     """Return the state as compact JSON; ``loads`` gives exactly the same state back."""
-    raise NotImplementedError
+    return record.to_text("rate" if isinstance(state, RateState) else "latency", state)
 
 
 def loads(text: str) -> State:
     """Return the state that ``dumps`` wrote.
 
     Raises:
-        ValueError: the text is not one of ours.
+        ValueError: the text is not one of ours; the gate must start anew.
     """
-    raise NotImplementedError
+    kind, values = record.from_text(text)
+    if kind == "rate":
+        return record.unpack(RateState, values)
+    if kind == "latency":
+        return record.unpack(LatencyState, values)
+    raise ValueError(f"the stored evidence is of an unknown kind {kind!r}: start the gate anew")
+
+
+def _mismatch(gate: Gate, state: State) -> str:
+    return _MISMATCH.format(type(gate).__name__, type(state).__name__)

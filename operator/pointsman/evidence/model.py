@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers: TypeAlias = NDArray[np.float64]
-Count: TypeAlias = int | NDArray[np.int64]
+Integers: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+Count: TypeAlias = int | Integers
 LATENCY_LEVELS = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -82,6 +84,7 @@ class RateGate:
         shares: the candidate's shares at the steps, so that the nested bound knows which excess rates matter.
         history: the stable arm's counts before the rollout.
         noise: dispersion and between-pod spread.
+        deadline_test: whether the last step ends with a deadline test; half of ``false_rollback`` is then kept for it.
     """
 
     tolerance: Margin = Margin(1.5, 0.001)
@@ -93,9 +96,12 @@ class RateGate:
     shares: tuple[float, ...] = ()
     history: RateHistory = RateHistory()
     noise: Noise = Noise()
+    deadline_test: bool = False
 
     def __post_init__(self) -> None:
         _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
+        if self.deadline_test and self.harm.excess > 0:
+            raise ValueError("a deadline test needs a harm margin without excess: write harm as a ratio only")
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class LatencyGate:
         quantiles: the quantiles that must each be proven Safe.
         coarse: what the share of requests over the stable quantile's bucket must also stay inside, as buckets widen ``tolerance``.
         history: the stable arm's histogram before the rollout; without one the first look only chooses the edges.
-        false_rollback, false_promotion, weight, deadline, noise: as in ``RateGate``.
+        false_rollback, false_promotion, weight, deadline, noise, deadline_test: as in ``RateGate``.
     """
 
     tolerance: float = 1.2
@@ -121,6 +127,7 @@ class LatencyGate:
     deadline: float = 7200.0
     history: LatencyHistory = LatencyHistory()
     noise: Noise = Noise()
+    deadline_test: bool = False
 
     def __post_init__(self) -> None:
         _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
@@ -218,7 +225,8 @@ class QuantileVerdict:
         quantile: the level, 0.99 for p99.
         lower, upper: the edges around the stable arm's quantile, seconds (lower is 0 below the first edge).
         edge: the candidate is compared at this edge, seconds.
-        tolerance: the slow-down in force for this quantile, at least the gate's; the widest of this step.
+        tolerance: the slow-down in force for this quantile, at least the gate's, the widest of this step; inf where no ratio
+            can be claimed (below the first edge, beyond the last).
         log_safe: evidence of this quantile; Safe needs ``GateVerdict.safe_level``.
         note: what the buckets do not allow to say, or "".
     """
@@ -253,6 +261,7 @@ class GateVerdict:
         allowed_excess: B, the excess that the tolerance allows at full traffic; None for latency.
         needed_requests: further candidate requests expected until Safe if both arms are equal; 0 when Safe, None if never so.
         needed_seconds: the same at this step's rate of candidate requests; None if unknown.
+        deadline_test: whether a deadline test shares the level of rollback.
         deadline_p: p-value of the deadline test once it was carried out, else None.
         quantiles: latency only.
         notes: sentences that belong beside the verdict.
@@ -273,9 +282,10 @@ class GateVerdict:
     allowed_excess: float | None = None
     needed_requests: float | None = None
     needed_seconds: float | None = None
+    deadline_test: bool = False
     deadline_p: float | None = None
     quantiles: tuple[QuantileVerdict, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

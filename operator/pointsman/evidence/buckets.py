@@ -1,0 +1,129 @@
+"""Histograms with fixed edges: counts per bucket, tails, and the edges around the stable arm's quantiles.
+
+Nothing is interpolated inside a bucket for a test; ``quantile`` interpolates for people only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pointsman.evidence.model import Flags, Integers, Numbers
+
+_SLACK = 1 + 1e-9  # edges that are equal up to rounding count as equal
+
+
+def per_bucket(cumulative: Sequence[int] | Integers) -> Integers:
+    """Return requests per bucket from Prometheus' cumulative ``le`` counts in rising order of their edges, shape (..., B).
+
+    Raises:
+        ValueError: a count is smaller than that of a lower edge.
+    """
+    totals = np.asarray(cumulative, dtype=np.int64)
+    counts = totals.copy()
+    counts[..., 1:] -= totals[..., :-1]
+    if np.any(counts < 0):
+        raise ValueError(f"cumulative bucket counts must not fall from edge to edge, as {cumulative} do")
+    return counts
+
+
+def tails(counts: Integers | Numbers) -> Numbers:
+    """Return the requests slower than each edge, shape (..., B), the last 0."""
+    counts = np.asarray(counts, dtype=float)
+    over = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+    return np.asarray(over - counts)
+
+
+def index_at_least(edges: tuple[float, ...], value: Numbers) -> Numbers:
+    """Return the index of the smallest edge that is at least ``value``."""
+    return np.asarray(np.searchsorted(edges, value / _SLACK, side="left"))
+
+
+def index_at_most(edges: tuple[float, ...], value: Numbers) -> Numbers:
+    """Return the index of the largest edge that is at most ``value``, -1 where there is none."""
+    return np.asarray(np.searchsorted(edges, value * _SLACK, side="right") - 1)
+
+
+def quantile(edges: tuple[float, ...], counts: Integers, level: float) -> float | None:
+    """Return a quantile interpolated inside its bucket, in seconds, for people; None if empty or beyond the last edge."""
+    total = float(counts.sum())
+    if total <= 0:
+        return None
+    rank, below = level * total, 0.0
+    for i, edge in enumerate(edges):
+        count = float(counts[i])
+        if below + count >= rank and count > 0:
+            lower = edges[i - 1] if i else 0.0
+            return lower + (edge - lower) * (rank - below) / count if math.isfinite(edge) else None
+        below += count
+    return None
+
+
+@dataclass(frozen=True)
+class Brackets:
+    """Where the quantiles of the stable arm lie, shapes (..., Q); an edge's index runs from 0 to B - 1, the last is +Inf.
+
+    Attributes:
+        upper: index of the edge over the quantile.
+        lower: index of the edge under it, -1 below the first edge.
+        edge: index of the edge at which the candidate is compared.
+        lower_seconds: the edge under the quantile, 0 below the first.
+        tolerance: slow-down in force; inf below the first edge, where no ratio is claimed.
+        beyond: where ``upper`` or ``edge`` is not a finite edge.
+        known: where earlier looks hold enough requests to place the quantile.
+    """
+
+    upper: Integers
+    lower: Integers
+    edge: Integers
+    lower_seconds: Numbers
+    tolerance: Numbers
+    beyond: Flags
+    known: Flags
+
+
+def stable_upper(counts: Numbers, levels: Numbers) -> tuple[Integers, Flags]:
+    """Return the index of the edge over each quantile of ``counts`` (..., B), and where counts suffice to place it (..., Q)."""
+    total = counts.sum(axis=-1)[..., None]
+    reached = np.cumsum(counts, axis=-1)[..., None, :] >= (levels * total)[..., None]
+    return np.asarray(np.argmax(reached, axis=-1)), np.asarray(total * (1 - levels) >= 1)
+
+
+def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowdown: float, margin: float) -> Brackets:
+    """Return the edges for the safety of each quantile, chosen from counts of earlier looks.
+
+    The candidate's edge is the next one over ``upper``, or the last that is within ``slowdown`` of ``lower`` where that is
+    further; the pod margin widens what is claimed by as much as it would have tightened what is tested.
+
+    Args:
+        edges: upper edges in seconds, +Inf last.
+        counts: the stable arm's requests per bucket in earlier looks, shape (..., B).
+        levels: quantiles, shape (Q,).
+        slowdown: the gate's tolerance g.
+        margin: the pod margin M >= 1.
+    """
+    upper, known = stable_upper(counts, levels)
+    lower = upper - 1
+    below = lower < 0
+    ends = np.asarray(edges)
+    lower_seconds = np.where(below, 0.0, ends[np.maximum(lower, 0)])
+    last = len(edges) - 1
+    edge = np.maximum(np.minimum(upper + 1, last), index_at_most(edges, lower_seconds * (slowdown / margin)))
+    edge = np.where(below, upper, np.minimum(edge, last))
+    with np.errstate(divide="ignore"):
+        tolerance = np.maximum(slowdown, margin * ends[edge] / lower_seconds)
+    return Brackets(
+        upper=upper,
+        lower=lower,
+        edge=edge,
+        lower_seconds=lower_seconds,
+        tolerance=np.asarray(tolerance),
+        beyond=np.asarray(edge == last),
+        known=known,
+    )

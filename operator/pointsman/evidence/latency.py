@@ -1,0 +1,302 @@
+"""The evidence of one gate on latency: its state, how a look at two histograms changes it, and the logs of its e-processes.
+
+A quantile is compared by exceedance: the share of requests slower than an edge. Edges are chosen from earlier looks only.
+
+Harm: for every level q, bad is slower than g u on the candidate and slower than u on stable, u the edge over stable's quantile;
+the margin e-process with R = 1, d = 0 is an e-process for every candidate that is at most g times slower, at any u.
+
+Safe: for each quantile of the gate, half of the copies compare P_c(> v) with P_s(> u_hi), v = max(next edge over u_hi, last edge
+within g u_lo). The other half take, look by look, the smaller of two one-sample e-values: of P_s(> u_lo) <= 1 - q, and of
+P_c(> v) >= 1 - q. A candidate whose quantile is beyond the tolerance in force makes one of the two nulls true in every look, so
+their minimum is an e-value; it is what proves Safe where no request of stable is slower than u_hi. Below the first edge only
+P_c(> u_1) >= 1 - q is tested.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from pointsman.evidence import binomial
+from pointsman.evidence.buckets import Brackets, bracket, index_at_least, stable_upper, tails
+from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
+from pointsman.evidence.model import LATENCY_LEVELS, Integers, LatencyGate, LatencyLook, Numbers
+from pointsman.evidence.pods import pod_margin, safety_margin
+from pointsman.evidence.process import Harm, fold_safe, log_mean
+
+_HISTORY_WEIGHT = 10_000
+_LEVELS: Numbers = np.asarray(LATENCY_LEVELS)
+_EQUAL = Line(np.asarray(1.0), np.asarray(0.0))
+COPIES = 2 * len(SAFE_FACTORS)
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyState:
+    """All that a latency gate remembers; ``...`` is the batch shape, () for one rollout; B = 0 before the first look.
+
+    Attributes:
+        edges: bucket edges in seconds, +Inf last.
+        harm: harm's copies over the whole attempt, 4 levels x 8 factors.
+        safe: logs of this step's safety copies, shape (..., Q, 14): two-sample, then one-sample.
+        coarse: logs of this step's copies against the coarse margin, shape (..., Q, 7).
+        widest: widest tolerance in force in this step, 0 before the first comparison, shape (..., Q).
+        candidate, stable, step_candidate, step_stable: requests per bucket of attempt and step, shape (..., B).
+        test, test_p, test_at, elapsed, step_began, candidate_pods, stable_pods: as in ``RateState``, tests per level (..., 4, 3).
+    """
+
+    edges: tuple[float, ...]
+    harm: Harm
+    safe: Numbers
+    coarse: Numbers
+    widest: Numbers
+    candidate: Integers
+    stable: Integers
+    step_candidate: Integers
+    step_stable: Integers
+    test: Numbers
+    test_p: Numbers
+    test_at: float
+    elapsed: float
+    step_began: float
+    candidate_pods: int
+    stable_pods: int
+
+
+class Exceedances(NamedTuple):
+    """A look's counts ready for comparison: requests of both arms (...), and those slower than each edge (..., B)."""
+
+    candidate: Numbers
+    candidate_over: Numbers
+    stable: Numbers
+    stable_over: Numbers
+
+    def arms(self, candidate_edge: Integers, stable_edge: Integers) -> Arms:
+        """Return what was slower than the candidate's and the stable arm's edges, shapes (..., Q)."""
+        x_c, x_s = _at(self.candidate_over, candidate_edge), _at(self.stable_over, stable_edge)
+        return Arms(self.candidate[..., None] + 0 * x_c, x_c, self.stable[..., None] + 0 * x_s, x_s)
+
+
+def look_of(candidate: Integers | Numbers, stable: Integers | Numbers) -> Exceedances:
+    """Return the exceedances of requests per bucket, shapes (..., B)."""
+    return Exceedances(
+        np.asarray(candidate.sum(axis=-1), dtype=float),
+        tails(candidate),
+        np.asarray(stable.sum(axis=-1), dtype=float),
+        tails(stable),
+    )
+
+
+def start(gate: LatencyGate, batch: tuple[int, ...] = ()) -> LatencyState:
+    """Return the state before the first look."""
+    q, edges = len(gate.quantiles), tuple(float(e) for e in gate.history.edges)
+    empty = np.zeros((*batch, len(edges)), dtype=np.int64)
+    return LatencyState(
+        edges=edges,
+        harm=Harm.begin((*batch, len(_LEVELS) * len(HARM_FACTORS))),
+        safe=np.zeros((*batch, q, COPIES)),
+        coarse=np.zeros((*batch, q, len(SAFE_FACTORS))),
+        widest=np.zeros((*batch, q)),
+        candidate=empty,
+        stable=empty,
+        step_candidate=empty,
+        step_stable=empty,
+        test=np.zeros((*batch, len(_LEVELS), 3)),
+        test_p=np.full(batch, math.nan),
+        test_at=math.inf,
+        elapsed=0.0,
+        step_began=0.0,
+        candidate_pods=0,
+        stable_pods=0,
+    )
+
+
+def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencyState:
+    """Return the state after one look; a look without requests in either arm, or without earlier ones, only counts."""
+    state = _with_edges(state, look.edges)
+    new_c, new_s = np.asarray(look.candidate, dtype=np.int64), np.asarray(look.stable, dtype=np.int64)
+    counts = look_of(new_c, new_s)
+    seen, phi = seen_before(gate, state), gate.noise.phi
+    elapsed = max(state.elapsed, look.elapsed)
+    harm_arms, harm_e = _harm(
+        gate, state.edges, seen, counts, pod_margin(gate.noise.tau, look.candidate_pods, look.stable_pods)
+    )
+    where = brackets(gate, state.edges, seen, safety_margin(gate.noise, look.candidate_pods, look.stable_pods))
+    usable = where.known & ~where.beyond
+    level = safe_level(gate)
+    used = np.where(usable & (where.lower >= 0) & counts.arms(where.edge, where.upper).both(), where.tolerance, 0.0)
+    tested = state.test + binomial.strata(harm_arms, 1.0) if math.isfinite(state.test_at) else state.test
+    due = elapsed >= state.test_at and bool(np.all(np.isnan(state.test_p)))
+    return replace(
+        state,
+        harm=state.harm.fold(
+            np.reshape(harm_e, (*harm_e.shape[:-2], -1)) / phi,
+            level=math.log(1 / (gate.false_rollback * gate.weight)),
+            phase=elapsed / gate.deadline,
+        ),
+        safe=fold_safe(
+            state.safe,
+            np.where(usable[..., None], safe_e(gate, seen, where, counts), 0.0) / phi,
+            level=level,
+            count=COPIES,
+        ),
+        coarse=fold_safe(
+            state.coarse,
+            np.where(usable[..., None], coarse_e(gate, seen, where, counts), 0.0) / phi,
+            level=level,
+            count=len(SAFE_FACTORS),
+        ),
+        widest=np.maximum(state.widest, used),
+        candidate=state.candidate + new_c,
+        stable=state.stable + new_s,
+        step_candidate=state.step_candidate + new_c,
+        step_stable=state.step_stable + new_s,
+        test=tested,
+        test_p=np.minimum(1.0, len(_LEVELS) * np.min(binomial.p_value(tested, phi), axis=-1)) if due else state.test_p,
+        elapsed=elapsed,
+        candidate_pods=look.candidate_pods,
+        stable_pods=look.stable_pods,
+    )
+
+
+def next_step(gate: LatencyGate, state: LatencyState, deadline_test_at: float | None) -> LatencyState:
+    """Return the state for a new step: safety and the deadline test anew, the rest goes on."""
+    if deadline_test_at is not None and not gate.deadline_test:
+        raise ValueError("this gate was started without a deadline test: the level it needs was not kept free")
+    return replace(
+        state,
+        safe=np.zeros_like(state.safe),
+        coarse=np.zeros_like(state.coarse),
+        widest=np.zeros_like(state.widest),
+        step_candidate=np.zeros_like(state.step_candidate),
+        step_stable=np.zeros_like(state.step_stable),
+        test=np.zeros_like(state.test),
+        test_p=np.full_like(state.test_p, math.nan),
+        test_at=math.inf if deadline_test_at is None else deadline_test_at,
+        step_began=state.elapsed,
+    )
+
+
+def log_harm(state: LatencyState) -> Numbers:
+    """Return the log of the harm e-process, shape (...)."""
+    return state.harm.log_value()
+
+
+def log_safe(gate: LatencyGate, state: LatencyState) -> Numbers:
+    """Return the log of the least proven quantile's e-process of this step, shape (...); -inf where one is beyond the buckets."""
+    where = brackets(gate, state.edges, seen_before(gate, state), safety_of(gate, state))
+    by_quantile = np.where(where.beyond & where.known, -math.inf, log_safe_by_quantile(gate, state, where))
+    return np.asarray(np.min(by_quantile, axis=-1))
+
+
+def log_safe_by_quantile(gate: LatencyGate, state: LatencyState, where: Brackets) -> Numbers:
+    """Return each quantile's evidence, shape (..., Q): where buckets widen the tolerance, the lesser of it and the coarse margin's."""
+    own = log_mean(state.safe)
+    wide = (where.lower >= 0) & (tolerances(state, where) > gate.tolerance * (1 + 1e-9))
+    return np.where(wide, np.minimum(own, log_mean(state.coarse)), own)
+
+
+def tolerances(state: LatencyState, where: Brackets) -> Numbers:
+    """Return the slow-down in force for each quantile, shape (..., Q): the widest of this step's looks."""
+    return np.where(
+        state.widest > 0, np.maximum(state.widest, np.where(where.lower >= 0, where.tolerance, 0.0)), where.tolerance
+    )
+
+
+def safe_level(gate: LatencyGate) -> float:
+    """Return the log that ``log_safe`` must reach."""
+    return math.log(1 / gate.false_promotion)
+
+
+def safety_of(gate: LatencyGate, state: LatencyState) -> float:
+    """Return the pod margin that tightens safety with the pods of the last look."""
+    return safety_margin(gate.noise, state.candidate_pods, state.stable_pods)
+
+
+def seen_before(gate: LatencyGate, state: LatencyState) -> Numbers:
+    """Return the stable arm's requests per bucket known so far, the hour before at a limited weight, shape (..., B)."""
+    total = sum(gate.history.counts)
+    if not total or gate.history.edges != state.edges:
+        return state.stable.astype(float)
+    return np.asarray(np.asarray(gate.history.counts) * min(1.0, _HISTORY_WEIGHT / total) + state.stable)
+
+
+def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin: float) -> Brackets:
+    """Return the edges around the gate's quantiles, shapes (..., Q); nothing is known without edges."""
+    return bracket(
+        edges or (1.0, math.inf),
+        seen if edges else np.zeros((*seen.shape[:-1], 2)),
+        np.asarray(gate.quantiles),
+        slowdown=gate.tolerance,
+        margin=margin,
+    )
+
+
+def share_over(seen: Numbers, index: Integers) -> Numbers:
+    """Return the smoothed share of stable's requests slower than the edge at ``index``, inside (0, 1), shape (..., Q)."""
+    return np.asarray((_at(tails(seen), index) + 0.5) / (seen.sum(axis=-1)[..., None] + 1))
+
+
+def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
+    """Return a look's log e-values of the safety copies, untempered, shape (..., Q, 14)."""
+    arms, under = counts.arms(where.edge, where.upper), np.maximum(where.lower, 0)
+    stable = share_over(seen, where.upper)[..., None]
+    two = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, SAFE_FACTORS), stable=stable)
+    null = 1 - np.asarray(gate.quantiles)
+    own = one_sample(
+        arms.candidate_requests[..., None],
+        arms.candidate_bad[..., None],
+        null=null[:, None],
+        guess=null[:, None] * SAFE_FACTORS,
+    )
+    over = one_sample(
+        arms.stable_requests, _at(counts.stable_over, under), null=null, guess=np.maximum(null, share_over(seen, under))
+    )
+    first = (where.lower < 0)[..., None]
+    one = np.where(arms.both()[..., None], np.where(first, own, np.minimum(own, over[..., None])), 0.0)
+    return np.concatenate([np.where(first, one, two), one], axis=-1)
+
+
+def coarse_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
+    """Return a look's log e-values against the coarse margin at the edge over each quantile, shape (..., Q, 7)."""
+    line = Line(np.asarray(gate.coarse.ratio), np.asarray(gate.coarse.excess))
+    arms = counts.arms(where.upper, where.upper)
+    return log_e(arms.spread(1), line, share_over(seen, where.upper)[..., None], SAFE_FACTORS)
+
+
+def _harm(
+    gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, counts: Exceedances, margin: float
+) -> tuple[Arms, Numbers]:
+    """Return the counts compared for harm, (..., 4), and their log e-values, (..., 4, 8); 0 where nothing can be compared."""
+    slower = index_at_least(edges, np.asarray(edges) * max(gate.harm, margin))
+    last = len(edges) - 1
+    highest = int(np.searchsorted(slower, last, side="left")) - 1
+    upper, known = stable_upper(seen, _LEVELS)
+    upper = np.clip(upper, 0, max(highest, 0))
+    arms = counts.arms(np.take(slower, upper).astype(np.int64), upper)
+    stable = share_over(seen, upper)[..., None]
+    e = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, HARM_FACTORS), stable=stable)
+    usable = known & (highest >= 0)
+    return Arms(*(np.where(usable, a, 0.0) for a in arms)), np.where(usable[..., None], e, 0.0)
+
+
+def _with_edges(state: LatencyState, edges: tuple[float, ...]) -> LatencyState:
+    if state.edges == edges:
+        return state
+    if state.candidate.any() or state.stable.any():
+        raise ValueError(f"the histogram's edges changed from {state.edges} to {edges}: start the gate anew")
+    empty = np.zeros((*state.candidate.shape[:-1], len(edges)), dtype=np.int64)
+    return replace(
+        state,
+        edges=tuple(float(e) for e in edges),
+        candidate=empty,
+        stable=empty,
+        step_candidate=empty,
+        step_stable=empty,
+    )
+
+
+def _at(values: Numbers, index: Integers) -> Numbers:
+    return np.take_along_axis(values, np.broadcast_to(index, (*values.shape[:-1], index.shape[-1])), axis=-1)

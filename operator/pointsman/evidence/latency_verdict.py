@@ -1,0 +1,166 @@
+"""What a latency gate's evidence means: per quantile its edges, tolerance and evidence, and what is still needed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pointsman.evidence.buckets import Brackets, quantile, tails
+from pointsman.evidence.latency import (
+    LatencyState,
+    brackets,
+    coarse_e,
+    log_harm,
+    log_safe_by_quantile,
+    look_of,
+    safe_e,
+    safe_level,
+    safety_of,
+    seen_before,
+    tolerances,
+)
+from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable
+from pointsman.evidence.pods import pod_margin
+from pointsman.evidence.process import looks_needed
+from pointsman.evidence.rate import seconds_for
+
+if TYPE_CHECKING:
+    from pointsman.evidence.model import Integers, LatencyGate
+
+_ENOUGH = 100  # requests of either arm before a ratio of quantiles is worth showing
+
+
+def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
+    """Return what the gate says now, for one rollout."""
+    seen = seen_before(gate, state)
+    where = brackets(gate, state.edges, seen, safety_of(gate, state))
+    quantiles = _quantiles(gate, state, where)
+    least = min(q.log_safe for q in quantiles)
+    level, p = safe_level(gate), float(state.test_p)
+    cannot = _unanswerable(gate, state, where)
+    needed = None if cannot else _needed(gate, state, where)
+    hardest = int(np.argmax(gate.quantiles))
+    return GateVerdict(
+        log_harm=float(log_harm(state)),
+        log_safe=least,
+        safe_level=level,
+        safe=least >= level and cannot is None,
+        unanswerable=cannot,
+        counts=_counts(state.candidate, state.stable, where, hardest),
+        step_counts=_counts(state.step_candidate, state.step_stable, where, hardest),
+        estimate=_estimate(gate, state),
+        interval=None,
+        tolerance=max((q.tolerance for q in quantiles if math.isfinite(q.tolerance)), default=gate.tolerance),
+        harm_ratio=max(gate.harm, pod_margin(gate.noise.tau, state.candidate_pods, state.stable_pods)),
+        needed_requests=needed,
+        needed_seconds=seconds_for(needed, int(state.step_candidate.sum()), state.elapsed - state.step_began),
+        deadline_test=gate.deadline_test,
+        deadline_p=None if math.isnan(p) else p,
+        quantiles=quantiles,
+        notes=_notes(gate, quantiles),
+    )
+
+
+def _quantiles(gate: LatencyGate, state: LatencyState, where: Brackets) -> tuple[QuantileVerdict, ...]:
+    ends = state.edges or (math.inf,)
+    evidence, in_force = log_safe_by_quantile(gate, state, where), tolerances(state, where)
+    out = []
+    for i, level in enumerate(gate.quantiles):
+        upper, edge = (ends[min(int(j[i]), len(ends) - 1)] for j in (where.upper, where.edge))
+        known = bool(where.known[i]) and bool(state.edges)
+        note = (
+            f"no more than {_seconds(upper)} in both: the histogram measures nothing finer"
+            if known and where.lower[i] < 0
+            else ""
+        )
+        out.append(
+            QuantileVerdict(
+                quantile=level,
+                lower=float(where.lower_seconds[i]) if known else 0.0,
+                upper=upper if known else math.inf,
+                edge=edge if known else math.inf,
+                tolerance=float(in_force[i]) if known else gate.tolerance,
+                log_safe=float(evidence[i]),
+                note=note,
+            )
+        )
+    return tuple(out)
+
+
+def _unanswerable(gate: LatencyGate, state: LatencyState, where: Brackets) -> Unanswerable | None:
+    for i, level in enumerate(gate.quantiles):
+        if not (state.edges and where.known[i] and where.beyond[i]):
+            continue
+        name, top = _name(level), _seconds(state.edges[-2])
+        if where.upper[i] == len(state.edges) - 1:
+            said = f"stable's {name} lies above the histogram's last edge, {top}"
+        else:
+            said = f"stable's {name} lies in the histogram's last bucket, up to {top}"
+        return Unanswerable(
+            "BeyondBuckets",
+            f"{said}; to compare it the histogram needs a finite edge above {top}: add one, or leave {name} out of the gate",
+        )
+    return None
+
+
+def _counts(candidate: Integers, stable: Integers, where: Brackets, hardest: int) -> Counts:
+    if not candidate.size:
+        return Counts()
+    upper = int(where.upper[hardest])
+    slow = [int(tails(counts)[upper]) for counts in (candidate, stable)]
+    return Counts(int(candidate.sum()), slow[0], int(stable.sum()), slow[1])
+
+
+def _estimate(gate: LatencyGate, state: LatencyState) -> float | None:
+    """Return the worst ratio of the arms' quantiles, interpolated in their buckets: for people, no test uses it."""
+    if min(state.candidate.sum(), state.stable.sum()) < _ENOUGH:
+        return None
+    pairs = [
+        (quantile(state.edges, state.candidate, q), quantile(state.edges, state.stable, q)) for q in gate.quantiles
+    ]
+    ratios = [c / s for c, s in pairs if c is not None and s]
+    return max(ratios) if ratios else None
+
+
+def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | None:
+    """Return further candidate requests until Safe if both arms are as stable is, at this step's split."""
+    requests, others = float(state.step_candidate.sum()), float(state.step_stable.sum())
+    seen = seen_before(gate, state)
+    if requests <= 0 or others <= 0 or not np.all(where.known):
+        return None
+    shape = seen / seen.sum()
+    one = look_of(shape, shape * (others / requests))
+    level, phi = safe_level(gate), gate.noise.phi
+    own, coarse = safe_e(gate, seen, where, one) / phi, coarse_e(gate, seen, where, one) / phi
+    wide = (where.lower >= 0) & (tolerances(state, where) > gate.tolerance * (1 + 1e-9))
+    needed = [looks_needed(copies, growth, level=level) for copies, growth in zip(state.safe, own, strict=True)]
+    needed += [
+        looks_needed(copies, growth, level=level)
+        for copies, growth, needs in zip(state.coarse, coarse, wide, strict=True)
+        if needs
+    ]
+    return max(needed) if math.isfinite(max(needed)) else None
+
+
+def _notes(gate: LatencyGate, quantiles: tuple[QuantileVerdict, ...]) -> tuple[str, ...]:
+    notes = [f"{_name(q.quantile)} {q.note}" for q in quantiles if q.note]
+    notes += [
+        f"{_name(q.quantile)} lies between {_seconds(q.lower)} and {_seconds(q.upper)}: with these buckets only a slow-down beyond "
+        f"{q.tolerance:.2g}x is excluded, and more than {gate.coarse.ratio:g}x as many requests over {_seconds(q.upper)} "
+        f"(plus {gate.coarse.excess:.2%})"
+        for q in quantiles
+        if q.lower > 0 and gate.tolerance * (1 + 1e-9) < q.tolerance < math.inf and q.edge < math.inf
+    ]
+    if gate.noise.assumed:
+        notes.append("proven for these pods: how far pods differ was not measured")
+    return tuple(notes)
+
+
+def _name(level: float) -> str:
+    return f"p{100 * level:g}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:g} ms" if value < 1 else f"{value:g} s"
