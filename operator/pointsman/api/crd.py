@@ -39,7 +39,7 @@ class Kind:
     spec: Object
     status: Object
     columns: tuple[tuple[str, str], ...]
-    root: Object
+    names: tuple[tuple[str, str], ...] = ()  # rules on metadata.name
     scale: Object | None = None
 
     @property
@@ -63,7 +63,7 @@ def _status(model: type[BaseModel]) -> Object:
     return without_rules(without_defaults(structural(model)))
 
 
-def _ready(type_: str) -> str:
+def _condition(type_: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].status'
 
 
@@ -82,9 +82,9 @@ def kinds() -> tuple[Kind, ...]:
                 ("Candidate", ".status.candidate.version"),
                 ("Percent", ".status.rollout.percent"),
                 ("Phase", ".status.rollout.phase"),
-                ("Ready", _ready("Ready")),
+                ("Ready", _condition("Ready")),
             ),
-            root=rules(
+            names=(
                 (
                     f"self.metadata.name.size() <= {NAME_LIMIT}",
                     f"write a name of at most {NAME_LIMIT} characters: revisions add 9 and have to fit into a label",
@@ -108,7 +108,6 @@ def kinds() -> tuple[Kind, ...]:
                 ("Version", ".spec.model.version"),
                 ("State", ".status.state"),
             ),
-            root={},
         ),
         Kind(
             kind="ModelRuntime",
@@ -117,8 +116,7 @@ def kinds() -> tuple[Kind, ...]:
             description="How a model server is run and what its metrics are called.",
             spec=structural(ModelRuntimeSpec),
             status=_status(ModelRuntimeStatus),
-            columns=(("Accepted", _ready("Accepted")),),
-            root={},
+            columns=(("Accepted", _condition("Accepted")),),
         ),
         Kind(
             kind="RolloutPolicy",
@@ -127,8 +125,7 @@ def kinds() -> tuple[Kind, ...]:
             description="The steps a candidate takes and the proof it has to give.",
             spec=structural(RolloutPolicySpec),
             status=_status(RolloutPolicyStatus),
-            columns=(("Accepted", _ready("Accepted")),),
-            root={},
+            columns=(("Accepted", _condition("Accepted")),),
         ),
     )
 
@@ -168,7 +165,7 @@ def definition(kind: Kind) -> Object:
 
 
 def _root(kind: Kind) -> Object:
-    return {
+    root: Object = {
         "type": "object",
         "description": kind.description,
         "required": ["spec"],
@@ -179,8 +176,10 @@ def _root(kind: Kind) -> Object:
             "spec": kind.spec,
             "status": kind.status,
         },
-        **({RULES: kind.root[RULES]} if kind.root else {}),
     }
+    if kind.names:
+        root[RULES] = [{**rule, "fieldPath": ".metadata.name"} for rule in rules(*kind.names)[RULES]]
+    return root
 
 
 def files() -> dict[str, str]:

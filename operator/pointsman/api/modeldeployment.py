@@ -179,6 +179,7 @@ class RolloutStatus(ApiModel):
     phase: Phase
     step: int = Field(0, description="The policy's step, from 1; 0 before the first.")
     percent: Percent = Field(0, description="The candidate's share that the operator has decided on.")
+    reason: Text | None = Field(None, description="While Promoting: what decided it.")
     started_at: Time
     step_started_at: Time | None = None
     hold_started_at: Time | None = Field(None, description="Since when the step's share is on, accepted and served.")

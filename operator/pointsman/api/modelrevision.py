@@ -87,6 +87,7 @@ class ModelRevisionStatus(ApiModel):
     """Its part in the deployment, and the record of its attempts."""
 
     state: State | None = None
+    served_at: Time | None = Field(None, description="When it first had a ready pod as the stable revision.")
     attempts: Annotated[list[Attempt], Field(max_length=10)] = Field(default_factory=list)
     evidence: Annotated[str, Field(max_length=EVIDENCE_LIMIT)] | None = Field(
         None, description="Resumable evidence of the running attempt; opaque."

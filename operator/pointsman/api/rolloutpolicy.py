@@ -8,6 +8,7 @@ from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
 from pointsman.api.values import (
     DECIMAL,
+    DURATION,
     PERCENT,
     ApiModel,
     Duration,
@@ -202,6 +203,17 @@ class Warmup(ApiModel):
     )
 
 
+Interval = Annotated[
+    str,
+    matching(
+        DURATION,
+        "write an interval of at least 1s, and no shorter than Prometheus' scrape interval, such as 10s",
+        max_length=16,
+        also="duration(self) >= duration('1s')",
+    ),
+]
+"""The time between two looks, a Go duration."""
+
 Steps = Annotated[list[Step], Field(min_length=1, max_length=20)]
 Gates = Annotated[list[Gate], Field(max_length=20)]
 
@@ -217,7 +229,7 @@ class RolloutFields(ApiModel):
         description="Errors and, where the runtime can answer it, Latency by default.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    interval: Duration | None = Field(None, description="Time between two looks; at least the scrape interval.")
+    interval: Interval | None = Field(None, description="Time between two looks; at least the scrape interval.")
     confidence: Confidence | None = None
     deadline: Duration | None = Field(None, description="From the first step; then `whenUndecided` rules.")
     when_undecided: WhenUndecided | None = Field(None, description="What to do at the deadline.")
@@ -247,10 +259,6 @@ class RolloutFields(ApiModel):
                 ),
                 'write maxSurge: "100%", or add a canary step: with approvals only everything moves at once',
             ),
-            (
-                "!has(self.interval) || duration(self.interval) >= duration('1s')",
-                "write an interval of at least 1s, and no shorter than Prometheus' scrape interval",
-            ),
         )
     )
 
@@ -258,7 +266,7 @@ class RolloutFields(ApiModel):
 class RolloutPolicySpec(RolloutFields):
     """The same with the defaults in the schema."""
 
-    interval: Duration = Field("10s", description="Time between two looks; at least the scrape interval.")
+    interval: Interval = Field("10s", description="Time between two looks; at least the scrape interval.")
     deadline: Duration = Field("2h", description="From the first step; then `whenUndecided` rules.")
     when_undecided: WhenUndecided = Field("Hold", description="What to do at the deadline.")
     progress_deadline: Duration = Field("10m", description="A candidate not ready for this long is rolled back.")

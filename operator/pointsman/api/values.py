@@ -20,7 +20,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 WHOLE = 10_000  # basis points: all traffic
 
 PERCENT = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"
-_DURATION = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$"  # with 16 characters never past Go's 292 years
+DURATION = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$"  # with 16 characters never past Go's 292 years
 DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -80,7 +80,7 @@ PortRef = Annotated[
 Duration = Annotated[
     str,
     matching(
-        _DURATION,
+        DURATION,
         "write a duration above zero, such as 30s, 5m or 1h30m",
         max_length=16,
         also="duration(self) > duration('0s')",
@@ -88,7 +88,7 @@ Duration = Annotated[
 ]
 """A Go duration: `30s`, `5m`, `1h30m`."""
 
-DurationOrZero = Annotated[str, matching(_DURATION, "write a duration, such as 0s, 30s or 1h30m", max_length=16)]
+DurationOrZero = Annotated[str, matching(DURATION, "write a duration, such as 0s, 30s or 1h30m", max_length=16)]
 """A Go duration that may be `0s`."""
 
 Name = Annotated[
