@@ -26,11 +26,8 @@ class Identity:
 def identities(layout: Layout) -> tuple[Identity, ...]:
     """The components that need a certificate, and the administrator."""
     names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-    addresses = ["127.0.0.1", str(layout.address), str(layout.services[1])]
-    node: tuple[str, ...] = (f"DNS:{NODE}", "IP:127.0.0.1")
-    if layout.network:
-        addresses.append(str(layout.network.bridge))
-        node = (*node, f"IP:{layout.network.bridge}")
+    addresses = ("127.0.0.1", str(layout.address), str(layout.services[1]))
+    node = (f"DNS:{NODE}", "IP:127.0.0.1", f"IP:{layout.address}")
     api = ("DNS:localhost", *(f"DNS:{name}" for name in names), *dict.fromkeys(f"IP:{a}" for a in addresses))
     return (
         Identity("apiserver", "/CN=kube-apiserver", serves=api),

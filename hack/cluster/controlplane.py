@@ -8,13 +8,12 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from hack.cluster import binaries, certificates
+from hack.cluster.clients import kubectl
 from hack.cluster.console import step, wait_for
 from hack.cluster.processes import start
-from hack.cluster.shell import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from hack.cluster.layout import Layout
 
@@ -36,16 +35,6 @@ def launch(layout: Layout) -> None:
         wait_for("The controllers", lambda: get(layout, account) is not None, seconds=60, logs=layout.logs)
 
 
-def kubectl(layout: Layout, *words: str | Path, stdin: str | None = None) -> str:
-    """Run kubectl as administrator and return what it prints."""
-    return run(binaries.program("kubectl"), f"--kubeconfig={layout.kubeconfig}", *words, stdin=stdin)
-
-
-def apply(layout: Layout, manifest: str) -> None:
-    """Server-side apply of a manifest, YAML or JSON."""
-    kubectl(layout, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
-
-
 def answers(layout: Layout) -> bool:
     """Whether the API server says that it is ready."""
     return _fetch(layout, "/readyz") == b"ok"
@@ -60,7 +49,7 @@ def get(layout: Layout, path: str) -> dict[str, object] | None:
 def nodes_ready(layout: Layout) -> int:
     """How many nodes, pretended or not, are Ready."""
     condition = "{.items[*].status.conditions[?(@.type=='Ready')].status}"
-    return kubectl(layout, "get", "nodes", "-o", f"jsonpath={condition}").split().count("True")
+    return kubectl(layout.kubeconfig, "get", "nodes", "-o", f"jsonpath={condition}").split().count("True")
 
 
 def _fetch(layout: Layout, path: str) -> bytes | None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from hack.cluster import controlplane, layout, lifecycle
+from hack.cluster import addons, clients, layout, lifecycle, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 KEEP = "POINTSMAN_KEEP"  # set to anything: leave the cluster running after the tests
+
+AnyCluster = TypeVar("AnyCluster", bound="Cluster")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,28 @@ class Cluster:
         Raises:
             SetupError: it ended with another code than 0; carries what it said.
         """
-        return controlplane.kubectl(self.layout, *words, stdin=stdin)
+        return clients.kubectl(self.layout.kubeconfig, *words, stdin=stdin)
+
+
+@dataclass(frozen=True)
+class WholeCluster(Cluster):
+    """A running cluster with a node, a gateway and Prometheus."""
+
+    prometheus_in_cluster = addons.PROMETHEUS_URL
+
+    @property
+    def gateway_address(self) -> str:
+        """The IP address at which the gateway `models` takes HTTP requests, port 80, from the host and from pods."""
+        return addons.gateway_address(self.kubeconfig)
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus answers, from the host."""
+        return addons.prometheus_url(self.kubeconfig)
+
+    def load_image(self, archive: Path) -> None:
+        """Take an image archive into the node."""
+        node.load(self.layout, archive)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +71,13 @@ def bare() -> Iterator[Cluster]:
     yield from _lend(Cluster(layout.bare()))
 
 
-def _lend(cluster: Cluster) -> Iterator[Cluster]:
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[WholeCluster]:
+    """The whole cluster: a node that runs pods, Envoy Gateway with a Gateway `models`, Prometheus."""
+    yield from _lend(WholeCluster(layout.whole()))
+
+
+def _lend(cluster: AnyCluster) -> Iterator[AnyCluster]:
     ran = lifecycle.status(cluster.layout).whole
     lifecycle.up(cluster.layout)
     yield cluster

@@ -33,21 +33,17 @@ class Ports:
 
 @dataclass(frozen=True)
 class Network:
-    """The cluster's own network namespace: a link to the host, a bridge for pods, and ranges for pods and services.
+    """The cluster's own network namespace: a link to the host, and a range for pods, each routed on its own.
 
-    Everything that a node changes in a network (bridge, nftables, forwarding) happens in there, so that nothing of the
-    host's has to be changed or put back.
+    Everything that a node changes in a network (addresses, nftables, forwarding) happens in there, so that nothing of
+    the host's has to be changed or put back. Two routes lead the host to pods and services; pods reach the host, and
+    nothing beyond it.
     """
 
     link: str
     host: IPv4Address
     node: IPv4Address
     pods: IPv4Network
-
-    @property
-    def bridge(self) -> IPv4Address:
-        """The address of the pod bridge, which is also where the cluster's DNS listens."""
-        return self.pods[1]
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,18 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """The file that `up` and `down` lock; it outlives the cluster."""
-        return self.run.with_suffix(".lock")
+        """The file that `up` and `down` lock; it outlives the cluster, and so is in the cache."""
+        return cache() / "locks" / str(self.run).strip("/").replace("/", "_")
+
+    @property
+    def cgroup(self) -> str:
+        """The control group that all its pods are in, below the root."""
+        return f"pointsman-{self.name}"
+
+    @property
+    def containerd(self) -> Path:
+        """The socket of containerd."""
+        return self.run / "containerd.sock"
 
     @property
     def netns(self) -> Path:

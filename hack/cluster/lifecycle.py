@@ -5,18 +5,19 @@ from __future__ import annotations
 import fcntl
 import shutil
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hack.cluster import binaries, controlplane, gatewayapi, machine, pretence, processes
+from hack.cluster import addons, binaries, controlplane, host, images, machine, node, pretence, processes
 from hack.cluster.console import say, step
 from hack.cluster.problem import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hack.cluster.layout import Layout
+    from hack.cluster.layout import Layout, Network
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Status:
 def status(layout: Layout) -> Status:
     """Look at what runs."""
     found = processes.components(layout)
-    expected = (*controlplane.COMPONENTS, *pretence.COMPONENTS)
+    expected = (*controlplane.COMPONENTS, *(node.COMPONENTS if layout.network else pretence.COMPONENTS))
     return Status(
         complete=layout.complete.exists(),
         answers=bool(found) and controlplane.answers(layout),
@@ -81,7 +82,10 @@ def up(layout: Layout) -> None:
         if layout.run.exists() or not now.nothing:
             say(f"  an earlier start of {layout.name} did not come to its end: cleaning up after it")
             _remove(layout)
-        _start(layout)
+        if layout.network:
+            _start_whole(layout, layout.network)
+        else:
+            _start_bare(layout)
         say(f"{layout.name} is up after {time.monotonic() - begun:.0f} s: export KUBECONFIG={layout.kubeconfig}")
 
 
@@ -108,28 +112,57 @@ def _prepare(layout: Layout) -> None:
         machine.require_root("A cluster that runs pods")
         machine.require_programs(machine.NODE_PACKAGES)
         binaries.build(binaries.ALL_TOOLS)
-        return
-    machine.require_programs(machine.BARE_PACKAGES)
-    binaries.build(binaries.BARE_TOOLS)
-    pretence.fetch()
-    gatewayapi.fetch()
-
-
-def _start(layout: Layout) -> None:
-    if layout.network:
-        machine.require_unrouted({"services": layout.services, "pods": layout.network.pods})
+        addons.fetch_chart()
+        for image in (*images.node_images(), *images.model_images()):
+            images.build(image)
     else:
-        machine.require_free(layout.address, layout.ports.named())
+        machine.require_programs(machine.BARE_PACKAGES)
+        binaries.build(binaries.BARE_TOOLS)
+        pretence.fetch()
+    addons.fetch_gateway_api()
+
+
+def _start_bare(layout: Layout) -> None:
+    machine.require_free(layout.address, layout.ports.named())
     layout.run.mkdir(parents=True)
     controlplane.launch(layout)
-    gatewayapi.install(layout)
+    addons.install_gateway_api(layout.kubeconfig)
     pretence.launch(layout)
+    layout.complete.touch()
+
+
+def _start_whole(layout: Layout, network: Network) -> None:
+    machine.require_unrouted({"services": layout.services, "pods": network.pods})
+    layout.run.mkdir(parents=True)
+    host.remember(layout)
+    with step("network namespace"):
+        host.change(layout, network)
+    node.launch_runtime(layout, network)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        # Models' images are large and nothing waits for them until the end.
+        with step("images"):
+            for image in images.node_images():
+                node.load(layout, image.archive)
+        later = [aside.submit(node.load, layout, image.archive) for image in images.model_images()]
+        controlplane.launch(layout)
+        node.launch(layout)
+        addons.install_gateway_api(layout.kubeconfig)
+        addons.install_prometheus(layout.kubeconfig)
+        addons.install_gateway(layout.kubeconfig)
+        with step("images for models"):
+            for loading in later:
+                loading.result()
     layout.complete.touch()
 
 
 def _remove(layout: Layout) -> None:
     processes.kill_all(layout)
-    shutil.rmtree(layout.run, ignore_errors=True)
+    if layout.network and layout.run.exists():
+        host.restore(layout)
+    if layout.run.exists():
+        shutil.rmtree(layout.run)
+    with suppress(OSError):  # the other cluster is in there
+        layout.run.parent.rmdir()
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import socket
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +28,7 @@ NODE_PACKAGES = {
     "nft": "nftables",
     "nsenter": "util-linux",
     "runc": "runc",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
     "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
 }
@@ -138,3 +140,26 @@ def _there(program: str) -> bool:
         return Path(program).exists()
     # Debian keeps some of them in folders that are not on every user's PATH.
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The release of the machine's distribution, and the parts of it that hold Python."""
+
+    name: str
+    components: str
+
+
+def codename() -> Suite:
+    """The release of Debian or Ubuntu that this machine runs, and that images are made of.
+
+    Raises:
+        SetupError: it is another distribution.
+    """
+    facts = platform.freedesktop_os_release()
+    components = {"debian": "main", "ubuntu": "main,universe"}
+    if facts["ID"] not in components:
+        raise SetupError(
+            f"The local cluster runs on Debian and Ubuntu; this is {facts['ID']}. Use CLUSTER=kind with Docker."
+        )
+    return Suite(facts["VERSION_CODENAME"], components[facts["ID"]])

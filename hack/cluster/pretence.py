@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hack.cluster import binaries, controlplane
+from hack.cluster.clients import apply
 from hack.cluster.console import step, wait_for
 from hack.cluster.processes import start
 
@@ -60,7 +61,7 @@ def launch(layout: Layout) -> None:
             "--v=WARN",
         )
         nodes = [_node(f"pretended-{number}") for number in range(1, NODES + 1)]
-        controlplane.apply(layout, json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}))
+        apply(layout.kubeconfig, json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}))
         wait_for("kwok", lambda: controlplane.nodes_ready(layout) >= NODES, seconds=60, logs=layout.logs)
 
 

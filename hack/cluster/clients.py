@@ -1,0 +1,34 @@
+"""Runs kubectl and helm as administrator of a cluster, which is named by its kubeconfig."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hack.cluster import binaries
+from hack.cluster.shell import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def kubectl(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> str:
+    """Run kubectl and return what it prints.
+
+    Raises:
+        SetupError: it ended with another code than 0; carries what it said.
+    """
+    return run(binaries.program("kubectl"), f"--kubeconfig={kubeconfig}", *words, stdin=stdin)
+
+
+def apply(kubeconfig: Path, manifest: str) -> None:
+    """Server-side apply of a manifest, YAML or JSON."""
+    kubectl(kubeconfig, "apply", "--server-side", "--force-conflicts", "--filename=-", stdin=manifest)
+
+
+def helm(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> str:
+    """Run helm and return what it prints.
+
+    Raises:
+        SetupError: it ended with another code than 0; carries what it said.
+    """
+    return run(binaries.program("helm"), f"--kubeconfig={kubeconfig}", *words, stdin=stdin)
