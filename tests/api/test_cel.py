@@ -80,9 +80,16 @@ EXAMPLES = {
         bad=("/mnt/models", "models/churn", "s3:/bucket", "s3:///key", "https://host/a b", "S3://bucket", ""),
         good=("s3://bucket/key", "https://host/model.joblib?x=1", "hf://org/model", "oci://r.example.com/a:1"),
     ),
-    "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `..`": Examples(
-        bad=("pvc://Models/churn", "pvc://models/../etc", "pvc://models/a/..", "pvc:models", "pvc://models_x/a"),
-        good=("pvc://models/churn/7", "pvc://models", "pvc://models/", "pvc://models/a..b"),
+    "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `.` and `..`": Examples(
+        bad=(
+            "pvc://Models/churn",
+            "pvc://models/../etc",
+            "pvc://models/a/..",
+            "pvc://models/./a",
+            "pvc:models",
+            "pvc://models_x/a",
+        ),
+        good=("pvc://models/churn/7", "pvc://models", "pvc://models/", "pvc://models/a..b/.hidden"),
     ),
     "write the name of a container port, such as http, or its number from 1 to 65535": Examples(
         bad=(0, 65536, "8080", "Http", "http_1"), good=(1, 65535, "http", "h2c")

@@ -34,9 +34,9 @@ StorageUri = Annotated[
             (
                 (
                     "!self.startsWith('pvc:') || (self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/|$)')"
-                    " && !self.matches('/[.][.](/|$)'))"
+                    " && !self.matches('/[.][.]?(/|$)'))"
                 ),
-                "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `..`",
+                "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `.` and `..`",
             ),
         ),
     ),

@@ -20,6 +20,9 @@ PAUSE = f"{GROUP}/pause"
 DECIDED = f"{GROUP}/decided"
 """On a route or Service: `<revision>/<attempt>/<outcome>/<gate>`, written with the weights it explains."""
 
+APPLIED = f"{GROUP}/applied"
+"""On everything we own: a hash of what was applied last, so that an edit by hand is told from a change of ours."""
+
 
 def labels(deployment: str, revision: str | None = None) -> dict[str, str]:
     """The labels of an object that belongs to a ModelDeployment, and to one of its revisions."""
