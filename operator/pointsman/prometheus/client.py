@@ -55,7 +55,7 @@ class Client(PrometheusConnect):
         """
         limit = 5.0 if timeout is None else timeout
         deadline = time.monotonic() + limit
-        form = {"query": query, "timeout": f"{limit:.3f}s", **(params or {})}
+        form = {"query": query, "timeout": f"{limit * 1000:.0f}ms", **(params or {})}
         try:
             try:
                 status, body = self._post(form, deadline)

@@ -27,7 +27,13 @@ _Table: TypeAlias = Mapping[Owner, Sequence[Sample]]
 
 
 def look(plan: Plan, answers: Mapping[Query, Answer], at: datetime) -> Look:
-    """Sort the answers of one look by revision, once for all rollouts."""
+    """Sort the answers of one look by revision, once for all rollouts.
+
+    Args:
+        plan: the look's plan.
+        answers: one for each of its queries.
+        at: the time at which they were evaluated.
+    """
     return Look(
         at=at,
         labels=plan.labels,
@@ -46,7 +52,7 @@ class Look:
     up: Mapping[Source, _Table | Failed]
 
     def read(self, watch: Watch) -> Reading:
-        """What this look says about one rollout."""
+        """What this look says about one rollout; `watch` is one of those that the plan was made of."""
         return Reading(at=self.at, gates={question.gate: self._answer(watch, question) for question in watch.questions})
 
     def _answer(self, watch: Watch, question: Question) -> Answered:
@@ -69,26 +75,33 @@ class Look:
             return NoData(up.reason)
         owner = (watch.namespace, watch.stable if arm == "stable" else watch.candidate)
         who = f"{arm} revision {owner[1]}"
-        mine = series.get(owner, ())
-        if shape.source == "Runtime":
-            scraped = [sample for sample in up.get(owner, ()) if PART not in sample.labels]
-            started = {_target(sample): sample.value for sample in mine if sample.labels.get(PART) == STARTED}
-        else:
-            here = {_target(sample) for sample in mine if sample.labels.get(PART) == PRESENT}
-            scraped = [sample for sample in up.get(_EVERYBODY, ()) if _target(sample) in here]
-            everybody = series.get(_EVERYBODY, ())
-            started = {_target(sample): sample.value for sample in everybody if sample.labels.get(PART) == STARTED}
+        scraped, starts = (_of_runtime if shape.source == "Runtime" else _of_gateway)(watch, owner, series, up)
         if not scraped:
             return NoData(_no_target(who, owner, shape, up, self.labels))
         return _read_arm(
             shape,
             who=who,
             scraped=scraped,
-            series=[sample for sample in mine if sample.labels.get(PART) in (None, FAILED)],
-            started=started,
+            series=[sample for sample in series.get(owner, ()) if sample.labels.get(PART) in (None, FAILED)],
+            started={_target(sample): sample.value for sample in starts if sample.labels.get(PART) == STARTED},
             clock=_Clock(at=self.at, stale_after=watch.stale_after),
             pod=self.labels.pod,
         )
+
+
+def _of_runtime(_watch: Watch, owner: Owner, series: _Table, up: _Table) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The scrapes of a revision's own pods, and samples that tell when their processes started."""
+    return [sample for sample in up.get(owner, ()) if PART not in sample.labels], series.get(owner, ())
+
+
+def _of_gateway(watch: Watch, _owner: Owner, series: _Table, up: _Table) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The same of the gateway's pods that serve either revision.
+
+    A revision without traffic may have no cluster in the gateway: a pod that serves the other one has counted zero of it.
+    """
+    arms = [sample for name in (watch.stable, watch.candidate) for sample in series.get((watch.namespace, name), ())]
+    serving = {_target(sample) for sample in arms if sample.labels.get(PART) == PRESENT}
+    return [sample for sample in up.get(_EVERYBODY, ()) if _target(sample) in serving], series.get(_EVERYBODY, ())
 
 
 _EVERYBODY: Owner = ("", "")  # of a gateway's process, which serves many revisions
@@ -162,7 +175,7 @@ def _read_arm(
         histograms={} if errors else {name: histogram.read(name, of_pod.get(name, ()), shape.unit) for name in live},
         started={name: _start(started.get(target)) if target else None for name, target in live.items()},
         newest=datetime.fromtimestamp(newest, tz=UTC),
-        series=sum(len(of_pod.get(name, ())) for name in live),
+        series=sum(PART not in sample.labels for name in live for sample in of_pod.get(name, ())),
         missing=missing,
     )
 
@@ -256,4 +269,5 @@ def _no_target(who: str, owner: Owner, shape: Shape, up: _Table, labels: Labels)
                     f"Prometheus scrapes {who} but the label {labels.revision!r} does not arrive: copy the pod's labels"
                     " (a labelmap relabelling, or podTargetLabels: [pointsman.dev/revision, pointsman.dev/deployment] in the PodMonitor)"
                 )
-    return f"Prometheus has no target for {who} in namespace {owner[0]}: is its metrics port scraped?"
+    missing = f'up{{{labels.namespace}="{owner[0]}",{labels.revision}="{owner[1]}"}}'
+    return f"Prometheus has no target for {who}, `{missing}` is empty: is the port of its metrics scraped?"

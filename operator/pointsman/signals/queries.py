@@ -73,13 +73,16 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
 
 def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
     """What a person pastes into Prometheus to see what the gate saw of one revision: failed and all, or the buckets."""
-    pairs = [(namespace, revision)]
+    if shape.source == "Runtime":
+        arm = f"{labels.namespace}={_quote(namespace)},{labels.revision}={_quote(revision)}"
+    else:
+        arm = _matcher(CLUSTER, f"service/{_literal(namespace)}/{_literal(revision)}/.+")
     if shape.signal == "Errors":
         return (
-            f"sum({_select(shape.metric, shape, pairs, labels, shape.failed)})",
-            f"sum({_select(shape.metric, shape, pairs, labels)})",
+            f"sum({_select(shape.metric, arm, shape.match, shape.failed)})",
+            f"sum({_select(shape.metric, arm, shape.match)})",
         )
-    return (f"sum by (le) ({_select(f'{shape.metric}_bucket', shape, pairs, labels)})",)
+    return (f"sum by (le) ({_select(f'{shape.metric}_bucket', arm, shape.match)})",)
 
 
 def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
@@ -89,13 +92,14 @@ def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) ->
     between would show more failures than requests, or a restart with the counters of the process before.
     """
     metric = shape.metric if shape.signal == "Errors" else f"{shape.metric}_bucket"
-    parts = [_select(metric, shape, pairs, labels)]
+    arms = _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
+    parts = [_select(metric, arms, shape.match)]
     if shape.signal == "Errors":
-        parts.append(_mark(_select(metric, shape, pairs, labels, shape.failed), FAILED))
+        parts.append(_mark(_select(metric, arms, shape.match, shape.failed), FAILED))
     if shape.source == "Runtime":
-        parts.append(_mark(f"process_start_time_seconds{{{_pods(pairs, labels)}}}", STARTED))
+        parts.append(_mark(f"process_start_time_seconds{{{arms}}}", STARTED))
     else:
-        present = f"{_CLUSTER_GAUGE}{{{_clusters(pairs)}}}"
+        present = f"{_CLUSTER_GAUGE}{{{arms}}}"
         parts.append(_mark(present, PRESENT))
         parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
     return Query(text=" or ".join(parts), about=f"{metric} of {_who(pairs)}")
@@ -127,10 +131,9 @@ def _up(matchers: str) -> str:
     return f"timestamp(up{{{matchers}}}) * up{{{matchers}}}"
 
 
-def _select(metric: str, shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, further: Matchers = ()) -> str:
-    arm = _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
-    matchers = [arm, *(_matcher(name, pattern) for name, pattern in (*shape.match, *further))]
-    return f"{metric}{{{','.join(matchers)}}}"
+def _select(metric: str, arms: str, *matchers: Matchers) -> str:
+    further = [_matcher(name, pattern) for group in matchers for name, pattern in group]
+    return f"{metric}{{{','.join([arms, *further])}}}"
 
 
 def _pods(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
