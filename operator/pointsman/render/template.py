@@ -83,7 +83,9 @@ def finished_template(
         raise Terminal("spec.port is missing; a template alone needs the port that requests go to, by name or number")
     metrics = spec.metrics if runtime is None else runtime.metrics
     port_number(template, port)
-    ours = {"labels": names.labels(deployment, revision), "annotations": _scraping(template, metrics)}
+    ours: Json = {"labels": names.labels(deployment, revision)}
+    if metrics is not None:
+        ours["annotations"] = _scraping(template, metrics)
     return Finished(template=lay(template, {"metadata": ours}), port=port, metrics=metrics)
 
 
@@ -106,7 +108,7 @@ def port_number(template: Json, port: int | str) -> int:
     numbers = {number for name, number in named if name == port}
     if len(numbers) > 1:
         raise Terminal(
-            f'the port "{port}" is {" and ".join(map(str, sorted(numbers)))} at once; give the containers\' ports'
+            f'the port "{port}" is {" and ".join(sorted(map(str, numbers)))} at once; give the containers\' ports'
             " different names (ports are merged by number: take the runtime's out with `$patch: delete`)"
         )
     if not numbers:
@@ -148,7 +150,7 @@ def _lowest(deployment: str, spec: ModelDeploymentSpec, initializer_image: str |
         {"name": "MODEL_VERSION", "value": literal(spec.model.version)},
         {"name": "MODEL_PATH", "value": MODEL_PATH},
     ]
-    return lay(lowest, {"spec": {"containers": [{"name": CONTAINER, "env": env}]}})
+    return lay({"metadata": {}, **lowest}, {"spec": {"containers": [{"name": CONTAINER, "env": env}]}})
 
 
 def _without_unused_initializer(said: Json, spec: ModelDeploymentSpec) -> Json:
@@ -157,8 +159,11 @@ def _without_unused_initializer(said: Json, spec: ModelDeploymentSpec) -> Json:
     if uri is not None and not uri.startswith(("pvc://", "oci://")):
         return said
     init = said.get("spec", {}).get("initContainers", [])
-    unused = [c for c in init if c["name"] == INITIALIZER and "image" not in c]
-    return lay(said, {"spec": {"initContainers": [{"name": c["name"], "$patch": "delete"} for c in unused]}})
+    used = [container for container in init if container["name"] != INITIALIZER or "image" in container]
+    if used == init:
+        return said
+    pod = {name: value for name, value in said["spec"].items() if name != "initContainers"}
+    return {**said, "spec": {**pod, "initContainers": used} if used else pod}
 
 
 def _check_model_mount(template: Json, spec: ModelDeploymentSpec) -> None:
@@ -189,7 +194,7 @@ def _defaults(template: Json) -> Json:
         if container is model and _may_be_confined(template):
             default["securityContext"] = {"allowPrivilegeEscalation": False}
         containers.append(default)
-    return {"spec": {**defaults, "containers": containers}}
+    return {"metadata": {}, "spec": {**defaults, "containers": containers}}
 
 
 def _drain(grace: object) -> int:
@@ -206,9 +211,7 @@ def _may_be_confined(template: Json) -> bool:
     return not mighty and not windows
 
 
-def _scraping(template: Json, metrics: Metrics | None) -> dict[str, str]:
-    if metrics is None:
-        return {}
+def _scraping(template: Json, metrics: Metrics) -> dict[str, str]:
     return {
         f"{_SCRAPE}/scrape": "true",
         f"{_SCRAPE}/port": str(port_number(template, metrics.port)),
