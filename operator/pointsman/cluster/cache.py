@@ -139,17 +139,21 @@ class Cache:
         """What a live read did not find."""
         return self._remove(kind, (namespace, name))
 
-    def replace(self, kind: Kind, listing: Listing) -> list[Change]:
-        """All there is of a kind: the changes that no watch has told, ghosts evicted."""
+    def replace(self, kind: Kind, listing: Listing, namespace: str | None = None) -> list[Change]:
+        """All there is of a kind (in a namespace): the changes that no watch has told, ghosts evicted."""
         at = int(listing.resource_version)
         there = {name_of(item) for item in listing.items}
-        ghosts = [name for name, obj in self._objects[kind].items() if name not in there and version_of(obj) <= at]
+        ghosts = [
+            name
+            for name, obj in self._objects[kind].items()
+            if name not in there and version_of(obj) <= at and namespace in (None, name[0])
+        ]
         changes = [change for item in listing.items if (change := self.put(item)) is not None]
         changes += [change for name in ghosts if (change := self._remove(kind, name)) is not None]
         self._listings[kind] += 1
-        # A list that was on its way when an object went can bring it back for as long as lists are under way.
+        # A list that was on its way when an object went can bring it back: so graves outlive the next two lists.
         self._graves[kind] = {
-            name: grave for name, grave in self._graves[kind].items() if grave.listings >= self._listings[kind] - 1
+            name: grave for name, grave in self._graves[kind].items() if grave.listings >= self._listings[kind] - 2
         }
         return changes
 

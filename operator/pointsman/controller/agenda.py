@@ -1,0 +1,95 @@
+"""Which key is worked on next: one worker at a time for a key, repeats merged, later times and back-off kept."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 30.0
+
+
+class Agenda(Generic[K]):
+    """What is to be done and when; times are seconds of one monotonic clock, given by the caller."""
+
+    def __init__(self, first_delay: float = _FIRST_DELAY, longest_delay: float = _LONGEST_DELAY) -> None:
+        self._first = first_delay
+        self._longest = longest_delay
+        self._ready: deque[K] = deque()
+        self._queued: set[K] = set()
+        self._active: set[K] = set()
+        self._again: set[K] = set()  # active, and asked for meanwhile
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []  # may hold times that `_due` has replaced
+        self._tick = 0
+        self._failures: dict[K, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._again)
+
+    def add(self, key: K) -> None:
+        """Work on the key as soon as possible: again, if it is being worked on."""
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._ready.append(key)
+
+    def wake(self, key: K, at: float | None) -> None:
+        """Work on the key at this time instead of the one set before; None: not by itself."""
+        if at is None:
+            self._due.pop(key, None)
+            return
+        self._due[key] = at
+        self._tick += 1
+        heapq.heappush(self._heap, (at, self._tick, key))
+
+    def take(self, now: float) -> K | None:
+        """The next key, which is active until `done`; None: nothing is due."""
+        self._collect(now)
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        self._queued.discard(key)
+        self._active.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """The work on a key is over."""
+        self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def failed(self, key: K, now: float, at_least: float = 0.0) -> float:
+        """Try a key again after twice as long as the last time, its wake time notwithstanding; the delay."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = max(at_least, min(self._longest, self._first * 2.0 ** min(failures, 32)))
+        self.wake(key, now + delay)
+        return delay
+
+    def succeeded(self, key: K) -> None:
+        """Forget a key's failures."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: K) -> None:
+        """The object is gone."""
+        self._failures.pop(key, None)
+        self._due.pop(key, None)
+
+    def next_at(self) -> float | None:
+        """When the next key is due, of those that are not ready yet."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def _collect(self, now: float) -> None:
+        while (at := self.next_at()) is not None and at <= now:
+            _, _, key = heapq.heappop(self._heap)
+            del self._due[key]
+            self.add(key)

@@ -1,0 +1,163 @@
+"""Builds what a decision looks at from the cache; reads nothing live, so that an abort waits for nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
+from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
+from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.rolloutpolicy import RolloutPolicySpec
+from pointsman.cluster.cache import Cache
+from pointsman.cluster.kinds import (
+    GATEWAY,
+    MODEL_DEPLOYMENT,
+    MODEL_REVISION,
+    MODEL_RUNTIME,
+    ROLLOUT_POLICY,
+    ROUTE,
+    SERVICE,
+    WORKLOAD,
+    Json,
+)
+from pointsman.controller.claims import Claims
+from pointsman.controller.keys import Key
+from pointsman.controller.memory import Memory
+from pointsman.errors import Terminal
+from pointsman.rollout.observed import Deployment, Observed, Revision, Runtime, Settings
+
+_REMEMBERED = 4096  # parsed objects
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+class Gatherer:
+    """Reads the cache into the terms of a decision."""
+
+    def __init__(self, cache: Cache, claims: Claims, settings: Settings) -> None:
+        self._cache = cache
+        self._claims = claims
+        self._settings = settings
+        self._parsed: OrderedDict[str, tuple[str, Any]] = OrderedDict()
+
+    def observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
+        """Everything about a ModelDeployment; None: it is gone, or going.
+
+        Raises Terminal where an object does not read as its kind, which its schema should have prevented.
+        """
+        obj = self._cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return None
+        route = self._cache.get(ROUTE, key.namespace, key.name)
+        return Observed(
+            deployment=self._read(obj, _deployment),
+            settings=self._settings,
+            revisions=self._each(MODEL_REVISION, key, lambda revision: self._read(revision, _revision)),
+            workloads=self._each(WORKLOAD, key, lambda workload: workload),
+            services=self._each(SERVICE, key, lambda service: service),
+            route=route if route is not None and not _going(route) else None,
+            runtimes={
+                runtime["metadata"]["name"]: self._read(runtime, _runtime)
+                for runtime in self._cache.all(MODEL_RUNTIME)
+                if not _going(runtime)
+            },
+            policies={
+                policy["metadata"]["name"]: self._read(policy, _policy)
+                for policy in self._cache.all(ROLLOUT_POLICY)
+                if not _going(policy)
+            },
+            gateways=frozenset(
+                f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+                for gateway in self._cache.all(GATEWAY)
+            ),
+            holder=self._claims.holder(obj),
+            refusals=memory.refused(now),
+            evidence=memory.evidence,
+            reading=memory.reading,
+        )
+
+    def _each(self, kind: Any, key: Key, read: Callable[[dict[str, Any]], T]) -> Mapping[str, T]:
+        owned = self._cache.owned(kind, key.owner)
+        return {obj["metadata"]["name"]: read(obj) for obj in owned if not _going(obj)}
+
+    def _read(self, obj: Json, read: Callable[[Json], T]) -> T:
+        """Parsed once for each resourceVersion: a revision carries its whole record."""
+        uid, version = obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
+        known = self._parsed.get(uid)
+        if known is None or known[0] != version:
+            known = (version, read(obj))
+            self._parsed[uid] = known
+            if len(self._parsed) > _REMEMBERED:
+                self._parsed.popitem(last=False)
+        self._parsed.move_to_end(uid)
+        parsed: T = known[1]
+        return parsed
+
+
+def falling(observed: Observed, memory: Memory) -> frozenset[str]:
+    """The revisions with fewer ready pods than at the last reconcile; takes note of how many there are now."""
+    ready = {
+        name: int((workload.get("status") or {}).get("readyReplicas") or 0)
+        for name, workload in observed.workloads.items()
+    }
+    fell = frozenset(name for name, count in ready.items() if count < memory.ready.get(name, 0))
+    memory.ready = ready
+    return fell
+
+
+def _going(obj: Json) -> bool:
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def _deployment(obj: Json) -> Deployment:
+    meta = obj["metadata"]
+    return Deployment(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta["generation"],
+        resource_version=meta["resourceVersion"],
+        annotations=meta.get("annotations") or {},
+        written=obj["spec"],
+        spec=_parse(ModelDeploymentSpec, obj, "spec"),
+        status=_parse(ModelDeploymentStatus, obj, "status"),
+    )
+
+
+def _revision(obj: Json) -> Revision:
+    meta = obj["metadata"]
+    return Revision(
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+        spec=_parse(ModelRevisionSpec, obj, "spec"),
+        status=_parse(ModelRevisionStatus, obj, "status"),
+    )
+
+
+def _runtime(obj: Json) -> Runtime:
+    meta = obj["metadata"]
+    return Runtime(name=meta["name"], generation=meta["generation"], spec=_parse(ModelRuntimeSpec, obj, "spec"))
+
+
+def _policy(obj: Json) -> RolloutPolicySpec:
+    return _parse(RolloutPolicySpec, obj, "spec")
+
+
+def _parse(model: type[M], obj: Json, part: str) -> M:
+    try:
+        return model.model_validate(obj.get(part) or {})
+    except ValidationError as invalid:
+        meta = obj["metadata"]
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in (part, *first["loc"]))
+        raise Terminal(
+            f"{obj['kind']} {meta.get('namespace', '')}/{meta['name']}: {where}: {first['msg']};"
+            " it was stored under another version of the CRD: apply it again"
+        ) from invalid

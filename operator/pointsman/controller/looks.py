@@ -1,0 +1,138 @@
+"""The look loop: one batched read of Prometheus for all rollouts that are due, and each one's share of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from pointsman.controller.keys import Key
+from pointsman.signals import counts, queries
+from pointsman.signals.queries import Labels, Query
+from pointsman.signals.reading import Reading, Watch
+from pointsman.signals.samples import Answer, Failed
+
+_log = structlog.get_logger(__name__)
+
+
+class Reader(Protocol):
+    """What reads Prometheus; never raises for Prometheus' faults and never takes much longer than its time limit."""
+
+    async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:
+        """An answer for every query, all at one evaluation time."""
+
+
+class Gauge(Protocol):
+    """What counts looks."""
+
+    def looked(self, rollouts: int, failed: int, seconds: float) -> None:
+        """A look at so many rollouts, with so many failed queries."""
+
+
+class NoReader:
+    """Stands for the Prometheus that nobody told us about."""
+
+    async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:  # noqa: ARG002  Reader's
+        """Every query fails, and says what to do."""
+        failed = Failed("the operator has no Prometheus: set `prometheus.url` in the Helm chart (--prometheus-url)")
+        return dict.fromkeys(queries, failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rollout:
+    watch: Watch
+    interval: timedelta
+    due: datetime
+
+
+def aligned(now: datetime, interval: timedelta) -> datetime:
+    """The next multiple of the interval since the epoch: rollouts with one interval are looked at together."""
+    step = interval.total_seconds()
+    return datetime.fromtimestamp((math.floor(now.timestamp() / step) + 1) * step, UTC)
+
+
+class Looks:
+    """Which rollouts are looked at, and when."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        deliver: Callable[[Key, Reading], None],
+        *,
+        labels: Labels,
+        gauge: Gauge,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._reader = reader
+        self._deliver = deliver
+        self._labels = labels
+        self._gauge = gauge
+        self._clock = clock
+        self._rollouts: dict[Key, _Rollout] = {}
+        self._changed = asyncio.Event()
+
+    def watch(self, key: Key, watch: Watch | None, interval: timedelta | None) -> None:
+        """Look at a rollout every `interval` from now on; None: no more."""
+        if watch is None or interval is None:
+            self._rollouts.pop(key, None)
+            return
+        known = self._rollouts.get(key)
+        if known is not None and known.interval == interval:
+            due = known.due
+        else:
+            due = aligned(self._clock(), interval)
+            self._changed.set()
+        self._rollouts[key] = _Rollout(watch=watch, interval=interval, due=due)
+
+    async def run(self) -> None:
+        """Look until cancelled; a look that takes long delays the next one, and nothing else."""
+        while True:
+            await self._until_due()
+            try:
+                await self.look(self._clock())
+            except Exception:  # noqa: BLE001  a bug met in one look must not end all of them; what is due was moved on
+                _log.exception("look crashed")
+                self._gauge.looked(0, 1, 0.0)
+
+    async def look(self, now: datetime) -> None:
+        """Look at all rollouts that are due, once."""
+        due = {key: rollout for key, rollout in self._rollouts.items() if rollout.due <= now}
+        if not due:
+            return
+        for key, rollout in due.items():
+            self._rollouts[key] = _Rollout(
+                watch=rollout.watch, interval=rollout.interval, due=aligned(now, rollout.interval)
+            )
+        plan = queries.plan([rollout.watch for rollout in due.values()], self._labels)
+        answers = await self._reader.read(plan.queries, now)
+        look = counts.look(plan, answers, now)
+        for key, rollout in due.items():
+            current = self._rollouts.get(key)
+            if current is not None and current.watch == rollout.watch:  # else it ended, or is another, meanwhile
+                self._deliver(key, look.read(rollout.watch))
+        self._gauge.looked(len(due), _failed(answers), (self._clock() - now).total_seconds())
+
+    async def _until_due(self) -> None:
+        while True:
+            self._changed.clear()
+            first = min((rollout.due for rollout in self._rollouts.values()), default=None)
+            left = None if first is None else (first - self._clock()).total_seconds()
+            if left is not None and left <= 0:
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+
+def _failed(answers: Mapping[Query, Answer]) -> int:
+    failures = [(query, answer) for query, answer in answers.items() if isinstance(answer, Failed)]
+    for query, answer in failures:
+        _log.warning("query failed", about=query.about, reason=answer.reason)
+    return len(failures)

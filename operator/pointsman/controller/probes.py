@@ -1,0 +1,78 @@
+"""The HTTP server for probes and metrics: alive means that the watches flow, not only that the process runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from pointsman.controller.metrics import Metrics
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Pulse:
+    """When each watch was last heard of: an event, a bookmark (one a minute) or a list."""
+
+    def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._heard: dict[str, float] = {}
+        self.ready = False
+
+    def expect(self, paths: Mapping[str, str] | list[str]) -> None:
+        """Watches of these URL paths are running from now on."""
+        self._heard = dict.fromkeys(paths, self._clock())
+
+    def heard(self, path: str) -> None:
+        """Something came in."""
+        if path in self._heard:
+            self._heard[path] = self._clock()
+
+    def silent(self) -> dict[str, float]:
+        """The watches that are silent for too long, and for how long."""
+        now = self._clock()
+        return {path: now - at for path, at in self._heard.items() if now - at > self._limit}
+
+
+class Probes:
+    """Serves /healthz, /readyz and /metrics."""
+
+    def __init__(self, pulse: Pulse, metrics: Metrics, port: int) -> None:
+        self._pulse = pulse
+        self._metrics = metrics
+        self._port = port
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._text)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self.port = port
+
+    async def start(self) -> None:
+        """Serve until `stop`."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, port=self._port)
+        await site.start()
+        if self._runner.addresses:
+            self.port = int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        silent = self._pulse.silent()
+        if not silent:
+            return web.Response(text="ok\n")
+        lines = (f"nothing heard of {path} for {age:.0f} s\n" for path, age in sorted(silent.items()))
+        return web.Response(status=503, text="".join(lines))
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        if self._pulse.ready:
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="the API server has not been reached yet\n")
+
+    async def _text(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": _TEXT})

@@ -1,0 +1,142 @@
+"""One reconcile: gather, decide, carry out, until nothing is left to do; it decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import structlog
+
+from pointsman.api.names import REVISION
+from pointsman.cluster.cache import Cache, Change
+from pointsman.cluster.client import Client
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, POD
+from pointsman.cluster.recorder import Recorder, occurrence
+from pointsman.controller.carry import Carrier, Outcome
+from pointsman.controller.gather import Gatherer, falling
+from pointsman.controller.keys import Key
+from pointsman.controller.looks import Looks
+from pointsman.controller.memory import Memories, Memory
+from pointsman.controller.pods import pod
+from pointsman.controller.workers import Done
+from pointsman.errors import Conflict, Terminal
+from pointsman.rollout.observed import Observed, Pod
+from pointsman.rollout.plan import Plan
+
+_log = structlog.get_logger(__name__)
+
+_ROUNDS = 12  # decisions of one reconcile; then others get their turn
+
+
+class Decision(Protocol):
+    """The pure core."""
+
+    def decide(self, observed: Observed, now: datetime) -> Plan:
+        """What is to be done."""
+
+    def pods_wanted(self, observed: Observed) -> frozenset[str]:
+        """The revisions whose pods the decision needs to see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What a reconcile works with."""
+
+    client: Client
+    cache: Cache
+    memories: Memories
+    gatherer: Gatherer
+    recorder: Recorder
+    looks: Looks
+    learnt: Callable[[Change], None]
+
+
+class Reconciler:
+    """Reconciles ModelDeployments."""
+
+    def __init__(
+        self, world: World, decision: Decision, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._world = world
+        self._decision = decision
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> Done:
+        """Bring a ModelDeployment as far as it can be brought now.
+
+        Raises Unavailable, Refused or Conflict: come back, later every time.
+        """
+        memory = self._world.memories.of(key)
+        carrier = Carrier(
+            self._world.client, self._world.cache, memory, namespace=key.namespace, learnt=self._world.learnt
+        )
+        outcome: Outcome | None = None
+        for _ in range(_ROUNDS):
+            now = self._clock()
+            observed = self._world.gatherer.observe(key, memory, now)
+            if observed is None:
+                return self._gone(key)
+            plan = self._decision.decide(observed, now)
+            memory.fallen |= falling(observed, memory)
+            wanted = self._decision.pods_wanted(observed) | memory.fallen
+            if wanted:
+                # What lowers does not wait for the list of pods; what it wrote is there for the decision after that.
+                outcome = await self._carry(key, carrier.lower(plan))
+                if outcome is not Outcome.SETTLED:
+                    continue
+                observed = replace(observed, pods=await self._pods(key, wanted))
+                plan = self._decision.decide(observed, now)
+            outcome = await self._carry(key, carrier.out(observed, plan, now))
+            if outcome in (Outcome.OVERTAKEN, Outcome.REFUSED):
+                continue
+            self._conclude(key, memory, observed, plan)
+            if outcome is Outcome.SETTLED:
+                return Done(wake_at=self._loop_time(plan, memory))
+        if outcome is Outcome.OVERTAKEN:
+            raise Conflict("others write the same objects again and again")
+        return Done(wake_at=asyncio.get_running_loop().time())
+
+    def _gone(self, key: Key) -> Done:
+        self._world.memories.forget(key)
+        self._world.looks.watch(key, None, None)
+        return Done(gone=True)
+
+    async def _carry(self, key: Key, carrying: Awaitable[Outcome]) -> Outcome:
+        try:
+            return await carrying
+        except Terminal as refused:
+            self._event(key, "Warning", reason="WriteRefused", message=str(refused), action="Reconcile")
+            raise
+
+    async def _pods(self, key: Key, revisions: Iterable[str]) -> dict[str, tuple[Pod, ...]]:
+        listed: dict[str, tuple[Pod, ...]] = {}
+        for revision in sorted(revisions):
+            listing = await self._world.client.list(POD, key.namespace, labels=f"{REVISION}={revision}")
+            listed[revision] = tuple(pod(item) for item in listing.items)
+        return listed
+
+    def _conclude(self, key: Key, memory: Memory, observed: Observed, plan: Plan) -> None:
+        for event in plan.events:
+            self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
+            _log.info(event.reason, key=str(key), message=event.message, action=event.action)
+        memory.evidence = plan.evidence
+        memory.fallen = frozenset()
+        if memory.reading is observed.reading:  # else a newer one has come meanwhile
+            memory.reading = None
+        self._world.looks.watch(key, plan.watch, plan.interval)
+
+    def _event(self, key: Key, type_: Literal["Normal", "Warning"], *, reason: str, message: str, action: str) -> None:
+        obj = self._world.cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if obj is not None:
+            self._world.recorder.record(occurrence(obj, type_=type_, reason=reason, action=action, note=message))
+
+    def _loop_time(self, plan: Plan, memory: Memory) -> float | None:
+        """When to come back by itself, on the loop's clock."""
+        times = [at for at in (plan.wake_at, memory.believed_until()) if at is not None]
+        if not times:
+            return None
+        left = (min(times) - self._clock()).total_seconds()
+        return asyncio.get_running_loop().time() + max(left, 0.0)

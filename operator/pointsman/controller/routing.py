@@ -1,0 +1,48 @@
+"""Whom a change concerns: the ModelDeployments that have to be reconciled after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pointsman.cluster.cache import Cache, Change, Name, name_of, owner_of
+from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, Json, Kind, kind_of
+from pointsman.controller.claims import Claims
+from pointsman.controller.keys import Key, deployment
+
+
+def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
+    """The keys to reconcile; also keeps the claims on hostnames up to date."""
+    there = change.after or change.before
+    if there is None:
+        return frozenset()
+    kind, name = kind_of(there), name_of(there)
+    if kind is MODEL_DEPLOYMENT:
+        return frozenset(map(deployment, {name, *claims.update(change)}))
+    if kind is GATEWAY:
+        appeared_or_went = change.before is None or change.after is None
+        return frozenset(map(deployment, claims.on(name))) if appeared_or_went else frozenset()
+    if kind in (MODEL_RUNTIME, ROLLOUT_POLICY):
+        return frozenset(map(deployment, _users(kind, name[1], cache))) if _differs(change) else frozenset()
+    owners = {owner_of(obj) for obj in (change.before, change.after) if obj is not None}
+    return frozenset(deployment(owner) for owner in owners if owner is not None)
+
+
+def _users(kind: Kind, name: str, cache: Cache) -> Iterator[Name]:
+    for obj in cache.all(MODEL_DEPLOYMENT):
+        spec = obj.get("spec") or {}
+        if kind is MODEL_RUNTIME:
+            by_format = "runtime" not in spec and "format" in spec.get("model", {})
+            uses = spec.get("runtime") == name or by_format
+        else:
+            uses = (spec.get("rollout") or {}).get("policy") == name
+        if uses:
+            yield name_of(obj)
+
+
+def _differs(change: Change) -> bool:
+    """Whether more than the status changed."""
+
+    def generation(obj: Json | None) -> object:
+        return None if obj is None else (obj["metadata"].get("generation"), "deletionTimestamp" in obj["metadata"])
+
+    return generation(change.before) != generation(change.after)

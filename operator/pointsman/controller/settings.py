@@ -1,0 +1,39 @@
+"""What the operator is told when it is started."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+
+from pointsman.cluster.connection import own_namespace
+
+STORAGE_INITIALIZER = "kserve/storage-initializer:v0.17.0"
+
+
+def _identity() -> str:
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How this operator runs; seconds where nothing else is said."""
+
+    kubeconfig: str | None = None  # none: KUBECONFIG, or the pod's service account
+    namespaces: tuple[str, ...] = ()  # to serve; none: all
+    prometheus_url: str | None = None
+    prometheus_headers: tuple[tuple[str, str], ...] = ()
+    storage_initializer: str = STORAGE_INITIALIZER
+    gateway_metrics: str | None = None
+    deployment_label: str = "pointsman_dev_deployment"  # what the scrape calls the pods' labels
+    revision_label: str = "pointsman_dev_revision"
+    lease_namespace: str = field(default_factory=own_namespace)
+    lease_name: str = "pointsman"
+    identity: str = field(default_factory=_identity)
+    probes_port: int = 8080
+    workers: int = 8
+    relist_every: float = 300.0
+    silence_limit: float = 180.0  # without a bookmark a minute, or a reconnect, a watch is dead
+    drain_limit: float = 20.0
+    log_level: str = "info"

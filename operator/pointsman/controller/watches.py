@@ -1,0 +1,88 @@
+"""Kopf's part: it watches, and every event goes into the cache and wakes whom it concerns. Nothing else is Kopf's."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import aiohttp
+import kopf
+
+from pointsman.api.values import GROUP
+from pointsman.cluster.kinds import Kind
+
+Seen = Callable[[str | None, dict[str, Any]], None]
+"""Called with the type of an event (None: listed, else ADDED, MODIFIED or DELETED) and the object."""
+
+
+def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True  # a Lease decides who works
+    settings.scanning.disabled = True  # no watches of CRDs and namespaces, no rights for them
+    settings.posting.enabled = False  # our own recorder
+    settings.persistence.finalizer = f"{GROUP}/finalizer"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.watching.chunk_size = 500
+    settings.watching.inactivity_timeout = 70  # the API server sends a bookmark a minute
+    settings.watching.reconnect_backoff = 0.1
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = (0.1, 0.5, 1, 2, 5, 5, 5, 5)
+    for kind in kinds:
+        if kind.selector is not None:
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
+    return settings
+
+
+def _registry(
+    kinds: Iterable[Kind], server: str, session: Callable[[], Awaitable[aiohttp.ClientSession]], seen: Seen
+) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry, id="login")
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        # Kopf closes the session when the credentials expire, and asks for another: always a new one.
+        return kopf.AiohttpSession(server=server, aiohttp_session=await session())
+
+    for kind in kinds:
+        _register(registry, kind, seen)
+    return registry
+
+
+def _register(registry: kopf.OperatorRegistry, kind: Kind, seen: Seen) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
+    async def _(event: Any, **_: Any) -> None:
+        obj = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
+        seen(event["type"], obj)
+
+
+async def watch(
+    kinds: Iterable[Kind],
+    *,
+    server: str,
+    session: Callable[[], Awaitable[aiohttp.ClientSession]],
+    seen: Seen,
+    namespaces: Iterable[str],
+    stop: asyncio.Event,
+    on_signal: Callable[[], None],
+) -> None:
+    """Watch until `stop`; returns or raises before that where a watch is dead for good.
+
+    Tasks that exist already are none of Kopf's business; it cancels at its end what was created after its start.
+    """
+    kinds, namespaces = tuple(kinds), tuple(namespaces)
+    existing = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(kinds, server, session, seen),
+        settings=_settings(kinds),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):  # Kopf took them; we finish what we are at before it stops
+        loop.add_signal_handler(number, on_signal)
+    await kopf.run_tasks(tasks, ignored=existing)
