@@ -77,7 +77,7 @@ def deployment(
     namespace: str,
     spec: ModelRevisionSpec,
     replicas: int,
-    progress_deadline: int = PROGRESS_DEADLINE,
+    min_ready: int = 0,
     owner: Owner,
 ) -> Json:
     """The Deployment that runs a revision; `owner` is the ModelRevision.
@@ -92,7 +92,7 @@ def deployment(
         namespace: Where.
         spec: Spec of the revision.
         replicas: Pods.
-        progress_deadline: Seconds after which the Deployment says that it does not progress; dashboards read that.
+        min_ready: Seconds of being ready after which a pod counts as available: to Pointsman, as warm.
         owner: The ModelRevision.
     """
     return {
@@ -102,7 +102,8 @@ def deployment(
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 0,
-            "progressDeadlineSeconds": progress_deadline,
+            "minReadySeconds": min_ready,
+            "progressDeadlineSeconds": min_ready + PROGRESS_DEADLINE,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": names.selector(spec.deployment, revision)},
             "template": spec.template,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
@@ -55,24 +55,16 @@ class Runtime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Container:
-    """What a pod says about its `model` container or, where one fails before it, about that one."""
-
-    restarts: int = 0
-    waiting: str | None = None  # reason, such as ImagePullBackOff
-    message: str | None = None  # that reason's, or that of the last termination
-
-
-@dataclass(frozen=True, kw_only=True)
 class Pod:
     """A pod of an arm, listed only when the arm is not as ready as it should be."""
 
     name: str
     created_at: datetime
-    ready_since: datetime | None
-    problem: str | None  # why it is not ready, in the pod's own words: reason and message
-    restarts: int  # of the model container
-    restarted_at: datetime | None  # when the container that runs now was started after a restart
+    ready_since: datetime | None = None
+    problem: str | None = None  # why it is not ready, in the pod's own words: reason and message
+    restarts: int = 0  # of its containers
+    restarted_at: datetime | None = None  # when a container of it last died
+    ran_for: timedelta | None = None  # how long that container had run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,84 @@
-"""The evidence of a running attempt: what is kept in memory between looks and written to the revision to resume from."""
+"""The evidence of a running attempt: kept in memory between looks, written to its revision to resume from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from pointsman.evidence import gate as gates
+from pointsman.signals.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateEvidence:
+    """What one gate has seen so far.
+
+    question  fingerprint of what is asked of Prometheus: another metric profile starts the counters anew
+    ledger    the last cumulative counters of every pod
+    state     the running evidence; None until a first look has shown where counting starts
+    problem   why the last look told nothing; None: it did
+    """
+
+    question: str
+    ledger: Ledger = field(default_factory=Ledger)
+    state: gates.State | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Evidence of one attempt of one revision."""
+    """Evidence of one attempt of one revision. `step` is the policy's step whose own evidence runs, 0 before the first."""
 
     revision: str
     attempt: int
-    looked_at: datetime
+    step: int = 0
+    looked_at: datetime | None = None
     saved_at: datetime | None = None
+    gates: Mapping[str, GateEvidence] = field(default_factory=dict)
+
+    def saved(self, at: datetime) -> Evidence:
+        """The same, written to the revision at this time."""
+        return replace(self, saved_at=at)
+
+    def dump(self) -> str:
+        """As JSON, for ModelRevision.status.evidence."""
+        return json.dumps(
+            {
+                "attempt": self.attempt,
+                "step": self.step,
+                "gates": {
+                    name: {
+                        "question": gate.question,
+                        "ledger": gate.ledger.dump(),
+                        "state": None if gate.state is None else gates.dumps(gate.state),
+                    }
+                    for name, gate in self.gates.items()
+                },
+            },
+            separators=(",", ":"),
+        )
+
+
+def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | None:
+    """Evidence from ModelRevision.status.evidence; None where it cannot be read, so that the attempt counts anew."""
+    try:
+        data = json.loads(text)
+        return Evidence(
+            revision=revision,
+            attempt=data["attempt"],
+            step=data["step"],
+            looked_at=looked_at,
+            saved_at=looked_at,
+            gates={
+                name: GateEvidence(
+                    question=gate["question"],
+                    ledger=Ledger.load(gate["ledger"]),
+                    state=None if gate["state"] is None else gates.loads(gate["state"]),
+                )
+                for name, gate in data["gates"].items()
+            },
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,173 @@
+"""Whether a spec can be acted on: a chain of small checks, each giving a reason and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman.api.modelruntime import Metrics
+from pointsman.api.rolloutpolicy import RolloutFields
+from pointsman.errors import Terminal
+from pointsman.render.template import Finished, finished_template
+from pointsman.rollout import policy as policies
+from pointsman.rollout.identity import revision_name
+from pointsman.rollout.observed import Observed, Runtime
+from pointsman.signals import profiles
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a spec is not acted on."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The revision that the spec names, and what it would run."""
+
+    revision: str
+    runtime: Runtime | None
+    finished: Finished
+    fields: RolloutFields
+
+
+class _Refused(Exception):  # noqa: N818  ends the chain, never leaves this module
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(reason, message)
+
+
+def target(observed: Observed) -> Target | Refusal:
+    """What the spec asks for, or the first check that it fails."""
+    try:
+        runtime = _runtime(observed)
+        finished = _finished(observed, runtime)
+        fields = _policy(observed, finished.metrics)
+        found = Target(revision=target_name(observed), runtime=runtime, finished=finished, fields=fields)
+        for check in CHAIN:
+            check(observed, found)
+    except _Refused as refused:
+        return refused.refusal
+    return found
+
+
+def target_name(observed: Observed) -> str:
+    """The name of the revision that the spec names, whether it is acceptable or not."""
+    return revision_name(observed.deployment.name, observed.deployment.written)
+
+
+def _runtime(observed: Observed) -> Runtime | None:
+    spec = observed.deployment.spec
+    if spec.runtime is not None:
+        if spec.runtime not in observed.runtimes:
+            known = ", ".join(sorted(observed.runtimes)) or "none"
+            raise _Refused(
+                "RuntimeNotFound", f"spec.runtime: no ModelRuntime is named {spec.runtime!r}; there are: {known}"
+            )
+        return observed.runtimes[spec.runtime]
+    if spec.model.format is None:
+        return None
+    wanted = spec.model.format.name
+    serving = [
+        runtime
+        for runtime in observed.runtimes.values()
+        if any(offered.name == wanted and offered.auto_select for offered in runtime.spec.formats)
+    ]
+    if not serving:
+        raise _Refused(
+            "RuntimeNotFound",
+            f"spec.model.format: no ModelRuntime serves {wanted!r} by autoSelect; name one in spec.runtime",
+        )
+    if len(serving) > 1:
+        both = " and ".join(sorted(runtime.name for runtime in serving))
+        raise _Refused(
+            "AmbiguousRuntime",
+            f"spec.model.format: {both} both serve {wanted!r} by autoSelect; name one in spec.runtime",
+        )
+    return serving[0]
+
+
+def _finished(observed: Observed, runtime: Runtime | None) -> Finished:
+    try:
+        return finished_template(
+            deployment=observed.deployment.name,
+            revision=target_name(observed),
+            spec=observed.deployment.spec,
+            runtime=None if runtime is None else runtime.spec,
+            initializer_image=observed.settings.storage_initializer or None,
+        )
+    except Terminal as error:
+        raise _Refused("InvalidTemplate", str(error)) from error
+
+
+def _policy(observed: Observed, metrics: Metrics | None) -> RolloutFields:
+    inline = observed.deployment.spec.rollout
+    named = None
+    if inline is not None and inline.policy is not None:
+        if inline.policy not in observed.policies:
+            known = ", ".join(sorted(observed.policies)) or "none"
+            raise _Refused(
+                "PolicyNotFound",
+                f"spec.rollout.policy: no RolloutPolicy is named {inline.policy!r}; there are: {known}",
+            )
+        named = observed.policies[inline.policy]
+    return policies.effective(inline, named, metrics)
+
+
+def _coherent(observed: Observed, found: Target) -> None:
+    fault = policies.faults(found.fields, observed.deployment.spec.replicas or 1)
+    if fault is not None:
+        raise _Refused("InvalidPolicy", f"the rollout policy in force: {fault}")
+
+
+def _answerable(observed: Observed, found: Target) -> None:
+    gateway = profiles.gateway(observed.settings.gateway_metrics) if observed.settings.gateway_metrics else None
+    for gate in found.fields.gates or ():
+        if gate.required is False:
+            continue
+        answer = profiles.ask(
+            gate,
+            stable=found.finished.metrics,
+            candidate=found.finished.metrics,
+            gateway=gateway,
+            routed=observed.deployment.spec.traffic is not None,
+        )
+        if isinstance(answer, profiles.Unanswerable):
+            raise _Refused("GateUnanswerable", f"gate {gate.name!r} cannot be answered: {answer.reason}")
+
+
+def _hostname_free(observed: Observed, _: Target) -> None:
+    if observed.holder is not None:
+        held = observed.holder
+        raise _Refused(
+            "HostnameTaken",
+            f"spec.traffic.hostnames: {held.hostname} on Gateway {held.gateway} belongs to ModelDeployment"
+            f" {held.deployment}, which is older; choose another host name",
+        )
+
+
+def _gateways_exist(observed: Observed, _: Target) -> None:
+    traffic = observed.deployment.spec.traffic
+    for parent in traffic.parent_refs if traffic is not None else ():
+        name = f"{parent.namespace or observed.deployment.namespace}/{parent.name}"
+        if (parent.kind or "Gateway") == "Gateway" and name not in observed.gateways:
+            raise _Refused(
+                "GatewayNotFound", f"spec.traffic.parentRefs: there is no Gateway {name}; create it or name another"
+            )
+
+
+def _not_refused(observed: Observed, found: Target) -> None:
+    refusal = observed.refusals.get(found.revision)
+    if refusal is not None:
+        raise _Refused("TemplateRejected", f"the API server refuses what this spec renders to: {refusal}")
+
+
+CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
+    _coherent,
+    _answerable,
+    _hostname_free,
+    _gateways_exist,
+    _not_refused,
+)

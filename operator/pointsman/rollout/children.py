@@ -1,0 +1,214 @@
+"""From the shape to writes: renders every object that should exist and keeps those that differ from what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.modelrevision import ModelRevisionSpec
+from pointsman.api.values import WHOLE
+from pointsman.render import drift, objects
+from pointsman.rollout.draft import Draft
+from pointsman.rollout.plan import Apply, Delete, Write
+from pointsman.rollout.shape import Shape, live_share, routed
+
+Json = Mapping[str, Any]
+KEPT_REVISIONS = 10
+
+
+@dataclass(kw_only=True)
+class Writes:
+    """The writes of a plan, by the place they have in its order."""
+
+    lower: list[Write] = field(default_factory=list)
+    prepare: list[Write] = field(default_factory=list)
+    after: list[Write] = field(default_factory=list)
+
+
+def writes(draft: Draft, shape: Shape) -> Writes:
+    """What has to be written for the shape."""
+    plan = Writes()
+    if draft.stable is None:
+        return plan
+    first = not draft.facts.pods(draft.stable).exists and draft.candidate is None
+    _arm(draft, draft.stable, shape.stable, up=plan.prepare if first else plan.lower, down=plan.after)
+    if draft.candidate is not None:
+        raises = not routed(draft) and live_share(draft) > 0
+        _arm(draft, draft.candidate, shape.candidate, up=plan.after if raises else plan.prepare, down=plan.after)
+    if draft.previous is not None:
+        _arm(draft, draft.previous, shape.previous, up=plan.after, down=plan.after)
+    if routed(draft):
+        _route(draft, shape, plan)
+        _stable_service(draft, names.selector(draft.facts.observed.deployment.name, draft.stable), plan.after)
+    else:
+        _plain_service(draft, shape, plan)
+    plan.after += _leftovers(draft)
+    return plan
+
+
+def _owner(draft: Draft) -> objects.Owner:
+    deployment = draft.facts.observed.deployment
+    return objects.Owner(kind="ModelDeployment", name=deployment.name, uid=deployment.uid)
+
+
+def _arm(draft: Draft, revision: str, replicas: int, *, up: list[Write], down: list[Write]) -> None:
+    """A revision's Deployment (the API server's first word on its template), its ModelRevision and its Service."""
+    spec = draft.facts.spec(revision)
+    if spec is None:
+        return
+    observed, namespace = draft.facts.observed, draft.facts.observed.deployment.namespace
+    live = observed.workloads.get(revision)
+    workload = objects.deployment(
+        revision=revision,
+        namespace=namespace,
+        spec=spec,
+        replicas=replicas,
+        min_ready=_min_ready(draft, revision, live),
+        owner=_owner(draft),
+    )
+    asked = draft.facts.pods(revision).asked
+    _want(draft, workload, live, down if live is not None and replicas < asked else up)
+    known = observed.revisions.get(revision)
+    if known is None or known.spec.metrics != spec.metrics:
+        _revision(draft, revision, spec, None if known is None else known.resource_version, up)
+    service = objects.revision_service(revision=revision, namespace=namespace, spec=spec, owner=_owner(draft))
+    _want(draft, service, observed.services.get(revision), up)
+
+
+def _revision(draft: Draft, revision: str, spec: ModelRevisionSpec, version: str | None, into: list[Write]) -> None:
+    namespace = draft.facts.observed.deployment.namespace
+    rendered = objects.model_revision(name=revision, namespace=namespace, spec=spec, owner=_owner(draft))
+    into.append(Apply(object=rendered, resource_version=version))
+
+
+def _min_ready(draft: Draft, revision: str, live: Json | None) -> int:
+    """Seconds of being ready after which a pod is warm: the attempt's; a Deployment that is there keeps its own."""
+    if revision == draft.candidate and draft.policy is not None:
+        return int(draft.policy.warmup.total_seconds())
+    return 0 if live is None else int(live["spec"].get("minReadySeconds", 0))
+
+
+def _want(draft: Draft, desired: dict[str, Any], live: Json | None, into: list[Write]) -> None:
+    """Write what differs; what differs although it is what we wrote last was edited by hand, and is set back."""
+    sealed = _sealed(desired)
+    if live is None:
+        into.append(Apply(object=sealed))
+        return
+    if drift.covers(dict(live), sealed):
+        return
+    meta = live["metadata"]
+    if meta.get("annotations", {}).get(names.APPLIED) == sealed["metadata"]["annotations"][names.APPLIED]:
+        where = ", ".join(drift.difference(dict(live), sealed)[:3])
+        draft.event(
+            "SetBack",
+            f"{desired['kind']} {meta['name']} was changed by somebody else ({where}); it is set back",
+            action="SetBack",
+            warning=True,
+        )
+    into.append(Apply(object=sealed, resource_version=meta.get("resourceVersion")))
+
+
+def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
+    """The object with a hash of itself, by which a later edit is recognised."""
+    digest = hashlib.sha256(json.dumps(desired, sort_keys=True).encode()).hexdigest()[:16]
+    meta = desired["metadata"]
+    annotations = {**meta.get("annotations", {}), names.APPLIED: digest}
+    return {**desired, "metadata": {**meta, "annotations": annotations}}
+
+
+def _route(draft: Draft, shape: Shape, plan: Writes) -> None:
+    observed, traffic = draft.facts.observed, draft.facts.traffic
+    if traffic is None or draft.stable is None:
+        return
+    switch = draft.facts.switch(draft.stable, draft.candidate)
+    live = live_share(draft)
+    lowers = switch.exists and (shape.share < live or switch.share(draft.stable) + live < WHOLE)
+    decided = draft.final if lowers and draft.final else (switch.decided if shape.share <= live else None)
+    share = 0 if not switch.exists else shape.share  # a route that is gone comes back with stable alone
+    desired = objects.route(
+        deployment=observed.deployment.name,
+        namespace=observed.deployment.namespace,
+        traffic=traffic,
+        backends=list(_backends(draft, share, switch.weights)),
+        decided=decided,
+        owner=_owner(draft),
+    )
+    _want(draft, desired, observed.route, plan.after if switch.exists and not lowers else plan.lower)
+
+
+def _backends(draft: Draft, share: int, listed: Mapping[str, int]) -> Iterable[objects.Backend]:
+    """Stable and candidate; a backend on its way out stays listed at 0, so that the gateway lets its requests finish."""
+    if draft.stable is None:
+        return
+    yield objects.Backend(draft.stable, WHOLE - share)
+    services = draft.facts.observed.services
+    if draft.candidate is not None and (share or draft.candidate in listed):
+        yield objects.Backend(draft.candidate, share)
+    for name in sorted(listed):
+        if (
+            name not in (draft.stable, draft.candidate)
+            and name in services
+            and (listed[name] or draft.facts.pods(name).exists)
+        ):
+            yield objects.Backend(name, 0)
+
+
+def _stable_service(draft: Draft, selector: dict[str, str], into: list[Write], decided: str | None = None) -> None:
+    if draft.stable is None:
+        return
+    spec = draft.facts.spec(draft.stable)
+    if spec is None:
+        return
+    observed = draft.facts.observed
+    desired = objects.stable_service(
+        deployment=observed.deployment.name,
+        namespace=observed.deployment.namespace,
+        port=spec.port,
+        selector=selector,
+        decided=decided,
+        owner=_owner(draft),
+    )
+    _want(draft, desired, observed.services.get(observed.deployment.name), into)
+
+
+def _plain_service(draft: Draft, shape: Shape, plan: Writes) -> None:
+    """Without a gateway the Service selects stable, or both arms, or in the end the candidate alone."""
+    name = draft.facts.observed.deployment.name
+    selected: str | None = draft.stable
+    if draft.candidate is not None and shape.share:
+        done = shape.share == WHOLE and draft.facts.pods(draft.candidate).ready >= draft.facts.replicas
+        selected = draft.candidate if done else None
+    live = draft.facts.switch(draft.stable, draft.candidate)
+    lowers = live.exists and live_share(draft) > 0 and not shape.share
+    decided = draft.final if lowers and draft.final else (live.decided if not shape.share else None)
+    into = plan.lower if lowers or not live.exists else plan.after
+    _stable_service(draft, names.selector(name, selected), into, decided)
+
+
+def _leftovers(draft: Draft) -> list[Write]:
+    """Delete what belongs to no arm any more, once no traffic can reach it, and the oldest records."""
+    observed, alive = draft.facts.observed, {draft.stable, draft.candidate, draft.previous}
+    switch = draft.facts.switch(draft.stable, draft.candidate)
+    gone: list[Write] = []
+    for kind, api, found in (("Deployment", "apps/v1", observed.workloads), ("Service", "v1", observed.services)):
+        for name, live in found.items():
+            served = switch.weights.get(name, 0) > 0 or not switch.accepted
+            listed = kind == "Service" and name in switch.weights
+            if name in alive or name == observed.deployment.name or served or (listed and routed(draft)):
+                continue
+            if not live["metadata"].get("deletionTimestamp"):
+                gone.append(Delete(api_version=api, kind=kind, name=name, uid=live["metadata"]["uid"]))
+    spare = sorted(
+        (one for one in observed.revisions.values() if one.name not in alive and one.name != draft.facts.target),
+        key=lambda one: one.created_at,
+        reverse=True,
+    )
+    gone += [
+        Delete(api_version="pointsman.dev/v1alpha1", kind="ModelRevision", name=one.name, uid=one.uid)
+        for one in spare[KEPT_REVISIONS:]
+    ]
+    return gone

@@ -1,0 +1,240 @@
+"""The course of rollouts: who becomes stable, who the candidate; starts, supersession, aborts and ends."""
+
+from __future__ import annotations
+
+from pointsman.api.modeldeployment import RolloutStatus
+from pointsman.api.modelrevision import Attempt
+from pointsman.api.values import WHOLE
+from pointsman.rollout import ending, record
+from pointsman.rollout.acceptance import Target
+from pointsman.rollout.actions import attempt_value, recorded
+from pointsman.rollout.draft import Draft
+from pointsman.rollout.facts import Facts
+from pointsman.rollout.policy import resolve
+
+
+def adopt(facts: Facts) -> Draft:
+    """The state of things as last written; a status that was lost is found again in the revisions."""
+    status = facts.observed.deployment.status
+    stable = status.stable.revision if status.stable else None
+    if stable is None:
+        known = [one for one in facts.observed.revisions.values() if one.status.state == "Stable"]
+        stable = max(known, key=lambda one: one.created_at).name if known else None
+    rollout = status.rollout if status.candidate else None
+    draft = Draft(
+        facts=facts,
+        stable=stable,
+        candidate=status.candidate.revision if status.candidate and rollout else None,
+        previous=status.previous.revision if status.previous else None,
+        previous_until=status.previous_until,
+        rollout=rollout,
+        history=list(status.history),
+        actions=list(status.actions),
+    )
+    _resume(draft)
+    return draft
+
+
+def _resume(draft: Draft) -> None:
+    """The frozen policy and the evidence of the running attempt; a decision already on the route ends it."""
+    running = draft.running()
+    if draft.candidate is not None and draft.rollout is not None:
+        draft.policy = draft.facts.running_policy(draft.candidate, draft.rollout.attempt)
+        if draft.policy is None and isinstance(draft.facts.found, Target):
+            draft.policy = resolve(draft.facts.found.fields)
+    if running is None:
+        return
+    revision, rollout = running
+    kept = draft.facts.observed.evidence
+    if kept is not None and (kept.revision, kept.attempt) == (revision, rollout.attempt):
+        draft.evidence = kept
+    else:
+        status = draft.facts.record(revision)
+        stored = (
+            record.load(status.evidence, revision=revision, looked_at=status.looked_at) if status.evidence else None
+        )
+        same = stored is not None and stored.attempt == rollout.attempt
+        draft.evidence = stored if same else record.Evidence(revision=revision, attempt=rollout.attempt)
+    switch = draft.facts.switch(draft.stable, revision)
+    decision = ending.committed(switch.decided, revision, rollout.attempt)
+    if decision is not None:
+        outcome, why = decision
+        gate = why if draft.policy is not None and why in {gate.name for gate in draft.policy.gates} else None
+        if outcome == "Aborted":
+            draft.actions = recorded(draft.actions, "abort", attempt_value(revision, rollout.attempt), draft.now)
+        ending.end(
+            draft,
+            outcome,
+            reason="Harm" if gate else why,
+            gate=gate,
+            message=f"decided before the operator restarted: {why}",
+            decided_by="route",
+        )
+
+
+def follow_spec(draft: Draft) -> None:
+    """What the spec says about the arms: a first version, a newer candidate, or the serving version again."""
+    facts = draft.facts
+    for name, revision in facts.observed.revisions.items():
+        if revision.status.state == "RolledBack" and name not in (facts.target, draft.candidate):
+            draft.set_state(name, "Retired")  # the spec has named another one: it may be tried again
+    if draft.stable is None:
+        if facts.accepted:
+            draft.stable = facts.target
+            draft.set_state(facts.target, "Stable")
+            draft.event(
+                "FirstVersion",
+                f"version {draft.version(facts.target)} is the first; it serves when ready",
+                action="Deploy",
+            )
+        return
+    running = draft.running()
+    if running is None or running[0] == facts.target:
+        return
+    if facts.target == draft.stable:
+        ending.end(
+            draft,
+            "Superseded",
+            reason="SpecReverted",
+            message=f"the spec names the serving version {draft.version(draft.stable)} again",
+            decided_by="spec",
+        )
+    elif facts.accepted:
+        ending.end(
+            draft,
+            "Superseded",
+            reason="SpecChanged",
+            message=f"the spec names version {draft.version(facts.target)} now",
+            decided_by="spec",
+        )
+
+
+def obey_abort(draft: Draft) -> None:
+    """Abort the running attempt, or go back to the previous revision while it is kept."""
+    running = draft.running()
+    if running is not None:
+        value = attempt_value(running[0], running[1].attempt)
+        if draft.facts.asked("abort", value):
+            draft.actions = recorded(draft.actions, "abort", value, draft.now)
+            ending.end(draft, "Aborted", reason="Aborted", message="aborted by annotation", decided_by="annotation")
+        return
+    if draft.candidate is None and draft.previous is not None and draft.stable is not None:
+        attempts = draft.record(draft.stable).attempts
+        value = attempt_value(draft.stable, attempts[-1].attempt) if attempts else ""
+        if value and draft.facts.asked("abort", value):
+            draft.actions = recorded(draft.actions, "abort", value, draft.now)
+            _go_back(draft, attempts[-1])
+
+
+def _go_back(draft: Draft, attempt: Attempt) -> None:
+    """Undo a promotion: the previous revision is stable again, the promoted one a candidate on its way out."""
+    promoted, draft.stable = draft.stable, draft.previous
+    draft.candidate, draft.previous, draft.previous_until = promoted, None, None
+    draft.policy = resolve(attempt.policy)
+    draft.rollout = RolloutStatus(
+        attempt=attempt.attempt, phase="Promoting", percent=100, started_at=attempt.started_at
+    )
+    draft.set_state(draft.stable, "Stable")
+    ending.end(
+        draft,
+        "Aborted",
+        reason="Aborted",
+        message="aborted by annotation after its promotion: back to the previous revision",
+        decided_by="annotation",
+    )
+
+
+def finish(draft: Draft) -> None:
+    """Let a rollout go that has reached its end: all traffic is where it belongs, and the gateway says so."""
+    if draft.candidate is None or draft.rollout is None:
+        return
+    switch = draft.facts.switch(draft.stable, draft.candidate)
+    share = switch.share(draft.candidate)
+    if draft.rollout.phase == "RollingBack":
+        superseded = draft.record(draft.candidate).state == "Superseded"
+        stable_serves = draft.facts.pods(draft.stable).ready > 0
+        idle = share == 0 and (switch.accepted or not switch.exists)
+        if stable_serves and (idle or superseded):
+            draft.candidate, draft.rollout, draft.policy = None, None, None
+    elif (
+        draft.rollout.phase == "Promoting"
+        and share == WHOLE
+        and switch.accepted
+        and draft.facts.pods(draft.candidate).ready >= draft.facts.replicas
+    ):
+        _promoted(draft)
+
+
+def _promoted(draft: Draft) -> None:
+    if draft.candidate is None or draft.rollout is None or draft.policy is None:
+        raise AssertionError("nothing to promote")
+    version, before = draft.version(draft.candidate), draft.stable
+    reason = draft.rollout.reason or "Proven"
+    message = draft.rollout.message
+    draft.close("Promoted", reason=reason, message=message, decided_by=_DECIDERS.get(reason, "evidence"))
+    draft.event(
+        "Promoted", f"version {version} (revision {draft.candidate}) takes all traffic: {message}", action="Promote"
+    )
+    draft.stable, draft.candidate, draft.rollout, draft.evidence = draft.candidate, None, None, None
+    draft.set_state(draft.stable, "Stable")
+    draft.keep(draft.stable, served_at=draft.record(draft.stable).served_at or draft.now)
+    if draft.policy.keep_previous:
+        draft.previous, draft.previous_until = before, draft.now + draft.policy.keep_previous
+        draft.set_state(before, "Previous")
+    else:
+        draft.set_state(before, "Retired")
+    draft.policy = None
+
+
+_DECIDERS = {"Approved": "annotation", "PromotedByHand": "annotation", "StableUnavailable": "readiness"}
+
+
+def start(draft: Draft) -> None:
+    """Begin an attempt of the revision that the spec names, unless it serves, runs or was refused."""
+    facts = draft.facts
+    if draft.candidate is not None or draft.stable is None or not isinstance(facts.found, Target):
+        return
+    if facts.target == draft.stable:
+        return
+    attempts = draft.record(facts.target).attempts
+    last = attempts[-1] if attempts else None
+    if draft.record(facts.target).state == "RolledBack" and last is not None:
+        value = attempt_value(facts.target, last.attempt)
+        if not facts.asked("retry", value):
+            return
+        draft.actions = recorded(draft.actions, "retry", value, draft.now)
+    if last is not None and last.ended_at is None:
+        attempt = last  # begun before a crash: the same one goes on
+    else:
+        number = 1 if last is None else last.attempt + 1
+        attempt = Attempt(attempt=number, started_at=draft.now, policy=facts.found.fields)
+        draft.keep(facts.target, attempts=[*attempts, attempt][-10:], evidence=None, looked_at=None)
+    draft.set_state(facts.target, "Candidate")
+    draft.candidate = facts.target
+    draft.policy = resolve(attempt.policy)
+    draft.rollout = RolloutStatus(attempt=attempt.attempt, phase="Preparing", started_at=attempt.started_at)
+    draft.evidence = record.Evidence(revision=facts.target, attempt=attempt.attempt)
+    drop_previous(draft)
+    draft.event(
+        "RolloutStarted",
+        f"version {draft.version(facts.target)} (revision {facts.target}, attempt {attempt.attempt})"
+        f" is compared with version {draft.version(draft.stable)}",
+        action="Start",
+    )
+
+
+def expire_previous(draft: Draft) -> None:
+    """Give up the previous revision's spare pods when their time is over."""
+    if draft.previous is None or draft.previous_until is None:
+        return
+    if draft.now >= draft.previous_until:
+        drop_previous(draft)
+    else:
+        draft.wakes.append(draft.previous_until)
+
+
+def drop_previous(draft: Draft) -> None:
+    """A kept previous revision is kept no longer."""
+    if draft.previous is not None and draft.previous not in (draft.candidate, draft.stable):
+        draft.set_state(draft.previous, "Retired")
+    draft.previous, draft.previous_until = None, None

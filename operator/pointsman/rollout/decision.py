@@ -1,0 +1,114 @@
+"""The decision: what is observed and the time in, a plan out. Pure; every rule is one small step of `decide`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pointsman.api.values import percent
+from pointsman.rollout import children, course, readiness, report, steps
+from pointsman.rollout.draft import Draft
+from pointsman.rollout.facts import Facts
+from pointsman.rollout.observed import Observed
+from pointsman.rollout.plan import Plan
+from pointsman.rollout.shape import Shape, live_share, routed, shape
+from pointsman.signals.profiles import Question
+from pointsman.signals.reading import Watch, stale_after
+
+_LOOKING = ("Warming", "Canary", "AwaitingApproval", "Promoting")
+
+
+def decide(observed: Observed, now: datetime) -> Plan:
+    """What to do about one ModelDeployment, as observed, at `now`."""
+    facts = Facts(observed, now)
+    draft = course.adopt(facts)
+    course.follow_spec(draft)
+    course.obey_abort(draft)
+    steps.look(draft)
+    readiness.judge(draft)
+    steps.advance(draft)
+    course.finish(draft)
+    course.start(draft)
+    course.expire_previous(draft)
+    _served(draft)
+    wanted = shape(draft)
+    _say(draft, wanted)
+    written = children.writes(draft, wanted)
+    return _plan(draft, written)
+
+
+def pods_wanted(observed: Observed) -> frozenset[str]:
+    """The revisions whose pods to list before deciding: those that are not as ready as they should be."""
+    status = observed.deployment.status
+    arms = {arm.revision for arm in (status.stable, status.candidate) if arm is not None}
+    wanted = set()
+    for revision in arms:
+        seen = Facts(observed, datetime.min).pods(revision)  # noqa: DTZ901  pods do not depend on the time
+        if seen.exists and seen.ready < seen.asked:
+            wanted.add(revision)
+    if status.stable is not None and status.rollout is not None and status.rollout.restarts + 1 >= readiness.RESTARTS:
+        wanted.add(status.stable.revision)  # to compare restarts
+    return frozenset(wanted)
+
+
+def _served(draft: Draft) -> None:
+    """Note when a stable revision served first: from then on it is never replaced without a comparison."""
+    if draft.stable is None or draft.record(draft.stable).served_at is not None:
+        return
+    if draft.facts.pods(draft.stable).ready > 0:
+        draft.keep(draft.stable, served_at=draft.now)
+    elif draft.facts.observed.revisions.get(draft.stable) is not None:
+        since = draft.facts.observed.revisions[draft.stable].created_at
+        draft.wakes.append(draft.now + readiness.patience(draft.now - since))
+
+
+def _say(draft: Draft, wanted: Shape) -> None:
+    """Write the share and the words of this decision into the rollout's status."""
+    if draft.rollout is None:
+        return
+    share = wanted.share if routed(draft) or not wanted.share else live_share(draft)
+    draft.update(percent=percent(share), message=report.message(draft))
+
+
+def _plan(draft: Draft, written: children.Writes) -> Plan:
+    observed = draft.facts.observed
+    status = report.status(draft)
+    changed = status.dump() != observed.deployment.status.dump()
+    moved = status.rollout is not None and _moved(draft)
+    report.save_evidence(draft, commits=moved or bool(written.after))
+    revisions = {name: new for name, new in draft.revisions.items() if new.dump() != draft.facts.record(name).dump()}
+    return Plan(
+        lower=tuple(written.lower),
+        prepare=tuple(written.prepare),
+        revisions=revisions,
+        status=status if changed else None,
+        after=tuple(written.after),
+        events=tuple(draft.events),
+        wake_at=min((at for at in draft.wakes if at > draft.now), default=None),
+        evidence=draft.evidence,
+        watch=_watch(draft),
+        interval=draft.policy.interval if draft.policy is not None else None,
+    )
+
+
+def _moved(draft: Draft) -> bool:
+    """Whether this decision changes the step or the phase."""
+    before = draft.facts.observed.deployment.status.rollout
+    now = draft.rollout
+    return before is None or now is None or (before.phase, before.step) != (now.phase, now.step)
+
+
+def _watch(draft: Draft) -> Watch | None:
+    """What to look at until the next decision."""
+    running = draft.running()
+    if running is None or draft.policy is None or draft.stable is None or running[1].phase not in _LOOKING:
+        return None
+    questions = tuple(one for one in steps.asked_of(draft).values() if isinstance(one, Question))
+    if not questions:
+        return None
+    return Watch(
+        namespace=draft.facts.observed.deployment.namespace,
+        stable=draft.stable,
+        candidate=running[0],
+        questions=questions,
+        stale_after=stale_after(draft.policy.interval),
+    )

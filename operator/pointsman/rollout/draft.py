@@ -1,0 +1,118 @@
+"""What a decision is building up; lives for one call of `decide`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pointsman.api.modeldeployment import Action, HistoryEntry, Outcome, RolloutStatus
+from pointsman.api.modelrevision import ModelRevisionStatus, State
+from pointsman.rollout import wording
+from pointsman.rollout.facts import Facts
+from pointsman.rollout.plan import Event
+from pointsman.rollout.policy import Policy
+from pointsman.rollout.record import Evidence
+from pointsman.rollout.weighing import Balance
+
+_HISTORY = 10
+_ATTEMPTS = 10
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """Who is stable, who is the candidate, and what is to be said about it.
+
+    final    the decision to write with the weights that carry it out: `<revision>/<attempt>/<outcome>/<gate>`
+    waiting  why the rollout does not go on right now, for the message
+    """
+
+    facts: Facts
+    stable: str | None = None
+    candidate: str | None = None
+    previous: str | None = None
+    previous_until: datetime | None = None
+    rollout: RolloutStatus | None = None
+    history: list[HistoryEntry] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    revisions: dict[str, ModelRevisionStatus] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    balance: Balance = field(default_factory=Balance)
+    policy: Policy | None = None
+    events: list[Event] = field(default_factory=list)
+    final: str | None = None
+    forced: bool = False  # a person asked for promotion: missing data does not hold it
+    fresh: bool = False  # this decision saw a new look with data of every required gate
+    waiting: str = ""
+    wakes: list[datetime] = field(default_factory=list)
+
+    @property
+    def now(self) -> datetime:
+        """The time of the decision."""
+        return self.facts.now
+
+    def update(self, **changes: object) -> RolloutStatus:
+        """Change the rollout's status."""
+        if self.rollout is None:
+            raise AssertionError("no rollout runs")
+        self.rollout = self.rollout.model_copy(update=changes)
+        return self.rollout
+
+    def running(self) -> tuple[str, RolloutStatus] | None:
+        """The candidate whose attempt is still open: its name and its status."""
+        if self.candidate is None or self.rollout is None or self.rollout.phase == "RollingBack":
+            return None
+        return self.candidate, self.rollout
+
+    def record(self, revision: str) -> ModelRevisionStatus:
+        """The status of a revision, with this decision's changes."""
+        return self.revisions.get(revision) or self.facts.record(revision)
+
+    def keep(self, revision: str, **changes: object) -> None:
+        """Change the status of a revision."""
+        self.revisions[revision] = self.record(revision).model_copy(update=changes)
+
+    def set_state(self, revision: str | None, state: State) -> None:
+        """Say what part a revision has now."""
+        if revision is not None and self.record(revision).state != state:
+            self.keep(revision, state=state)
+
+    def event(self, reason: str, message: str, *, action: str, warning: bool = False) -> None:
+        """Post an Event on the ModelDeployment."""
+        self.events.append(
+            Event(type="Warning" if warning else "Normal", reason=reason, message=message[:1024], action=action)
+        )
+
+    def version(self, revision: str | None) -> str:
+        """The version that a revision serves, as people call it."""
+        spec = None if revision is None else self.facts.spec(revision)
+        return "" if spec is None else spec.model.version
+
+    def close(self, outcome: Outcome, *, reason: str, message: str, decided_by: str, gate: str | None = None) -> None:
+        """Write down how the running attempt ended: in its revision and in the history."""
+        if self.candidate is None or self.rollout is None:
+            raise AssertionError("no attempt runs")
+        revision, attempt = self.candidate, self.rollout.attempt
+        ended: dict[str, object] = {
+            "ended_at": self.now,
+            "outcome": outcome,
+            "reason": reason,
+            "gate": gate,
+            "decided_by": decided_by,
+            "message": message[:2048],
+        }
+        if self.balance.gates:
+            ended["gates"] = [wording.gate_record(gate) for gate in self.balance.gates]
+        record = self.record(revision)
+        attempts = [one.model_copy(update=ended) if one.attempt == attempt else one for one in record.attempts]
+        self.keep(revision, attempts=attempts[-_ATTEMPTS:], evidence=None, looked_at=None)
+        entry = HistoryEntry(
+            version=self.version(revision),
+            revision=revision,
+            attempt=attempt,
+            outcome=outcome,
+            reason=reason,
+            gate=gate,
+            at=self.now,
+            message=message[:2048],
+        )
+        self.history = [entry, *self.history][:_HISTORY]

@@ -1,0 +1,130 @@
+"""What a decision knows: the observed objects, read once into the terms of a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from pointsman.api.modeldeployment import ParentRef, Traffic
+from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
+from pointsman.api.modelruntime import Metrics
+from pointsman.rollout import acceptance, arms
+from pointsman.rollout import policy as policies
+from pointsman.rollout.acceptance import Refusal, Target
+from pointsman.rollout.actions import Asked
+from pointsman.rollout.observed import Observed
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The observed world at `now`."""
+
+    observed: Observed
+    now: datetime
+
+    @cached_property
+    def found(self) -> Target | Refusal:
+        """What the spec asks for, or why it is not acted on."""
+        return acceptance.target(self.observed)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the spec can be acted on."""
+        return isinstance(self.found, Target)
+
+    @cached_property
+    def target(self) -> str:
+        """The revision that the spec names, acceptable or not."""
+        return acceptance.target_name(self.observed)
+
+    @property
+    def replicas(self) -> int:
+        """N."""
+        return self.observed.deployment.spec.replicas or 1
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The actions that people ask for."""
+        return Asked(self.observed.deployment.annotations, self.observed.deployment.status.actions)
+
+    @cached_property
+    def traffic(self) -> Traffic | None:
+        """The Gateways and host names in force: a spec that is refused leaves those of the route that is there."""
+        written = self.observed.deployment.spec.traffic
+        route = self.observed.route
+        if self.accepted or route is None:
+            return written
+        namespace = self.observed.deployment.namespace
+        parents = [ParentRef.model_validate(parent) for parent in route["spec"].get("parentRefs", ())]
+        if not parents:
+            return written
+        kept = Traffic(parent_refs=parents, hostnames=list(route["spec"].get("hostnames", ())))
+        same = written is not None and _spelled(kept, namespace) == _spelled(written, namespace)
+        return written if same else kept
+
+    def pods(self, revision: str | None) -> arms.Pods:
+        """The pods of a revision."""
+        return arms.Pods() if revision is None else arms.pods(self.observed.workloads.get(revision))
+
+    def switch(self, stable: str | None, candidate: str | None) -> arms.Switch:
+        """How traffic is split between two revisions now."""
+        if self.traffic is not None:
+            return arms.route_switch(self.observed.route, self.traffic)
+        return arms.service_switch(
+            self.observed.services.get(self.observed.deployment.name),
+            (stable, self.pods(stable)),
+            (candidate, self.pods(candidate)),
+        )
+
+    def spec(self, revision: str) -> ModelRevisionSpec | None:
+        """What a revision runs: as recorded in it, or, where it is new, as the spec renders now."""
+        known = self.observed.revisions.get(revision)
+        if known is not None:
+            return known.spec.model_copy(update={"metrics": self._profile(revision, known.spec)})
+        if isinstance(self.found, Target) and self.found.revision == revision:
+            runtime = self.found.runtime
+            return ModelRevisionSpec(
+                deployment=self.observed.deployment.name,
+                model=self.observed.deployment.spec.model,
+                runtime=None if runtime is None else RuntimeRef(name=runtime.name, generation=runtime.generation),
+                template=self.found.finished.template,
+                port=self.found.finished.port,
+                metrics=self.found.finished.metrics,
+            )
+        return None
+
+    def _profile(self, revision: str, spec: ModelRevisionSpec) -> Metrics | None:
+        """The metric profile follows its source; what is gone leaves the one recorded."""
+        if spec.runtime is not None:
+            source = self.observed.runtimes.get(spec.runtime.name)
+            return spec.metrics if source is None else source.spec.metrics
+        return self.observed.deployment.spec.metrics if revision == self.target else spec.metrics
+
+    def record(self, revision: str) -> ModelRevisionStatus:
+        """The status of a revision as it was last written."""
+        known = self.observed.revisions.get(revision)
+        return ModelRevisionStatus() if known is None else known.status
+
+    def running_policy(self, revision: str, attempt: int) -> policies.Policy | None:
+        """The policy frozen at the start of an attempt."""
+        for record in self.record(revision).attempts:
+            if record.attempt == attempt:
+                return policies.resolve(record.policy)
+        return None
+
+
+def _spelled(traffic: Traffic, namespace: str) -> object:
+    """Traffic with the defaults that the API server adds spelled out, to be compared."""
+    parents = [
+        (
+            p.group or "gateway.networking.k8s.io",
+            p.kind or "Gateway",
+            p.namespace or namespace,
+            p.name,
+            p.section_name,
+            p.port,
+        )
+        for p in traffic.parent_refs
+    ]
+    return parents, sorted(traffic.hostnames)

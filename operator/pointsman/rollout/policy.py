@@ -1,0 +1,184 @@
+"""The effective policy of an attempt: what is written inline, over the named policy, over the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Literal
+
+from pointsman.api import values
+from pointsman.api.modelruntime import Metrics
+from pointsman.api.rolloutpolicy import (
+    CanaryStep,
+    Capacity,
+    Confidence,
+    Gate,
+    Limit,
+    RolloutFields,
+    RolloutPolicySpec,
+    Step,
+    Warmup,
+)
+from pointsman.rollout.capacity import Room
+
+DEFAULT_HOLD = "5m"
+DEFAULT_STEPS = tuple(Step(canary=CanaryStep(percent=share)) for share in (5, 25, 50))
+DEFAULT_TOLERANCE = {"Errors": Limit(ratio="1.5", points="0.1"), "Latency": Limit(ratio="1.2")}
+DEFAULT_HARM = Limit(ratio="1.25")
+DEFAULT_QUANTILES = ("0.5", "0.95", "0.99")
+DEFAULT_CAPACITY = Capacity(max_surge="25%", max_unavailable=0)
+DEFAULT_CONFIDENCE = Confidence(false_rollback="1", false_promotion="5")
+DEFAULT_WARMUP = Warmup(duration="30s", requests=50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step, resolved: a share in basis points, or an approval (`share` is then that of the step before)."""
+
+    kind: Literal["Canary", "Approval"]
+    share: int
+    hold: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """An effective policy in numbers. `fields` is the same as written, complete, to be frozen into the revision."""
+
+    fields: RolloutFields
+    stages: tuple[Stage, ...]
+    gates: tuple[Gate, ...]
+    interval: timedelta
+    false_rollback: float
+    false_promotion: float
+    deadline: timedelta
+    when_undecided: Literal["Hold", "Rollback", "Promote"]
+    warmup: timedelta
+    warmup_requests: int
+    progress_deadline: timedelta
+    keep_previous: timedelta
+
+    @property
+    def approvals_only(self) -> bool:
+        """Blue/green: a person compares, no gate does."""
+        return all(stage.kind == "Approval" for stage in self.stages)
+
+    @property
+    def required(self) -> tuple[Gate, ...]:
+        """The gates that promotion waits for."""
+        return tuple(gate for gate in self.gates if gate.required is not False)
+
+
+def effective(inline: RolloutFields | None, named: RolloutFields | None, metrics: Metrics | None) -> RolloutFields:
+    """All fields filled in: `inline` over `named` over the defaults; `steps` and `gates` replace whole lists."""
+    layers = [layer.dump() for layer in (RolloutPolicySpec(), named, inline) if layer is not None]
+    merged: dict[str, object] = {
+        "steps": [step.dump() for step in DEFAULT_STEPS],
+        "confidence": DEFAULT_CONFIDENCE.dump(),
+        "capacity": DEFAULT_CAPACITY.dump(),
+        "warmup": DEFAULT_WARMUP.dump(),
+    }
+    for layer in layers:
+        for field, value in layer.items():
+            before = merged.get(field)
+            merged[field] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+    fields = RolloutFields.model_validate(merged)
+    steps = [_complete_step(step) for step in fields.steps or ()]
+    if fields.gates is None and all(step.approval is not None for step in steps):
+        gates: list[Gate] = []
+    else:
+        gates = default_gates(metrics) if fields.gates is None else list(fields.gates)
+    return fields.model_copy(update={"steps": steps, "gates": [_complete_gate(gate) for gate in gates]})
+
+
+def default_gates(metrics: Metrics | None) -> list[Gate]:
+    """Errors and, where the runtime can answer it, Latency."""
+    gates = [Gate(name="errors", signal="Errors")]
+    if metrics is not None and metrics.latency is not None:
+        gates.append(Gate(name="latency", signal="Latency"))
+    return gates
+
+
+def _complete_step(step: Step) -> Step:
+    return step if step.approval is not None or step.hold else step.model_copy(update={"hold": DEFAULT_HOLD})
+
+
+def _complete_gate(gate: Gate) -> Gate:
+    return gate.model_copy(
+        update={
+            "source": gate.source or "Runtime",
+            "tolerance": gate.tolerance or DEFAULT_TOLERANCE[gate.signal],
+            "harm": gate.harm or DEFAULT_HARM,
+            "quantiles": (gate.quantiles or list(DEFAULT_QUANTILES)) if gate.signal == "Latency" else None,
+            "required": gate.required is not False,
+        }
+    )
+
+
+def resolve(fields: RolloutFields) -> Policy:
+    """The numbers of complete fields, as `effective` makes them and a revision freezes them."""
+    stages: list[Stage] = []
+    share = 0
+    for step in fields.steps or ():
+        if step.canary is not None:
+            share = values.basis_points(step.canary.percent)
+            stages.append(Stage(kind="Canary", share=share, hold=values.seconds(step.hold or DEFAULT_HOLD)))
+        else:
+            stages.append(Stage(kind="Approval", share=share, hold=timedelta()))
+    confidence = fields.confidence or DEFAULT_CONFIDENCE
+    warmup = fields.warmup or DEFAULT_WARMUP
+    return Policy(
+        fields=fields,
+        stages=tuple(stages),
+        gates=tuple(fields.gates or ()),
+        interval=values.seconds(fields.interval or "10s"),
+        false_rollback=values.probability(confidence.false_rollback or "1"),
+        false_promotion=values.probability(confidence.false_promotion or "5"),
+        deadline=values.seconds(fields.deadline or "2h"),
+        when_undecided=fields.when_undecided or "Hold",
+        warmup=values.seconds(warmup.duration or "30s"),
+        warmup_requests=50 if warmup.requests is None else warmup.requests,
+        progress_deadline=values.seconds(fields.progress_deadline or "10m"),
+        keep_previous=values.seconds(fields.keep_previous or "30m"),
+    )
+
+
+def room(policy: Policy, replicas: int) -> Room:
+    """Capacity in pods."""
+    capacity = policy.fields.capacity or DEFAULT_CAPACITY
+    surge = "25%" if capacity.max_surge is None else capacity.max_surge
+    unavailable = 0 if capacity.max_unavailable is None else capacity.max_unavailable
+    return Room(
+        replicas=replicas,
+        surge=values.pods(surge, replicas, up=True),
+        unavailable=values.pods(unavailable, replicas, up=False),
+    )
+
+
+def faults(fields: RolloutFields, replicas: int) -> str | None:
+    """Why these complete fields cannot be a policy for so many replicas, in a sentence; None: they can."""
+    policy = resolve(fields)
+    shares = [(number, stage.share) for number, stage in enumerate(policy.stages) if stage.kind == "Canary"]
+    for (_, before), (number, after) in pairwise(shares):
+        if after <= before:
+            return (
+                f"steps[{number}].canary.percent is {values.percent(after)}, not above the step before"
+                f" ({values.percent(before)}): a rollout only grows; order the steps by percent"
+            )
+    pods = room(policy, replicas)
+    if pods.surge == 0 and pods.unavailable == 0:
+        return (
+            f"capacity leaves no pod to start with: of {replicas} replicas maxSurge {_shown(fields, 'max_surge')} is 0 pods and"
+            f" maxUnavailable {_shown(fields, 'max_unavailable')} is 0; write maxSurge: 1"
+        )
+    if replicas == 1 and pods.surge < 1:
+        return "one replica needs capacity.maxSurge of at least 1: without it the candidate would start after stable is gone"
+    if policy.approvals_only and pods.surge < replicas:
+        return 'steps of approvals only (blue/green) need capacity.maxSurge "100%": the candidate stands beside stable in full'
+    if policy.approvals_only and policy.required:
+        return "steps of approvals only have no traffic to compare, so they have no gates: remove `gates` or add a canary step"
+    return None
+
+
+def _shown(fields: RolloutFields, quota: str) -> object:
+    return getattr(fields.capacity or DEFAULT_CAPACITY, quota)

@@ -1,0 +1,331 @@
+"""The way of a candidate: looks and their verdicts, the steps, approvals, the deadline, and the decision to promote."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pointsman.api.modeldeployment import RolloutStatus
+from pointsman.api.values import percent
+from pointsman.rollout import ending, readiness, weighing, wording
+from pointsman.rollout.actions import attempt_value, recorded, step_value
+from pointsman.rollout.draft import Draft
+from pointsman.rollout.policy import Policy, Stage
+from pointsman.rollout.shape import at_its_share, goal_split
+from pointsman.signals.profiles import Question, Unanswerable
+
+
+def look(draft: Draft) -> None:
+    """Fold a fresh look into the evidence and weigh it; proven harm ends the attempt, in every phase."""
+    running = draft.running()
+    if running is None or draft.policy is None:
+        return
+    _, rollout = running
+    asked = asked_of(draft)
+    reading = draft.facts.observed.reading
+    before = draft.evidence.looked_at if draft.evidence else None
+    if reading is not None and draft.evidence is not None:
+        draft.evidence = weighing.fold(
+            draft.evidence,
+            reading,
+            policy=draft.policy,
+            asked=asked,
+            elapsed=_elapsed(draft.policy, rollout, draft.now),
+            now=draft.now,
+        )
+    draft.balance = weighing.weigh(draft.evidence, draft.policy, asked, now=draft.now)
+    looked = draft.evidence is not None and draft.evidence.looked_at != before
+    draft.fresh = looked and draft.balance.observed
+    if draft.balance.harm:
+        _roll_back_for_harm(draft)
+
+
+def asked_of(draft: Draft) -> dict[str, Question | Unanswerable]:
+    """What the gates of the running attempt ask of Prometheus."""
+    if draft.policy is None or draft.candidate is None or draft.stable is None:
+        return {}
+    stable, candidate = draft.facts.spec(draft.stable), draft.facts.spec(draft.candidate)
+    return dict(
+        weighing.questions(
+            draft.policy,
+            stable=None if stable is None else stable.metrics,
+            candidate=None if candidate is None else candidate.metrics,
+            gateway=draft.facts.observed.settings.gateway_metrics,
+            routed=draft.facts.traffic is not None,
+        )
+    )
+
+
+def _roll_back_for_harm(draft: Draft) -> None:
+    named = [gate for gate in draft.balance.gates if gate.gate.name in draft.balance.harmful]
+    ending.end(
+        draft,
+        "RolledBack",
+        reason="Harm",
+        gate=",".join(gate.gate.name for gate in named),
+        message="; ".join(wording.explain(gate) for gate in named),
+        decided_by="evidence",
+    )
+
+
+def advance(draft: Draft) -> None:
+    """One decision further on the way, as far as readiness, evidence and people allow it."""
+    running = draft.running()
+    if running is None or draft.policy is None:
+        return
+    revision, rollout = running
+    _clock(draft)
+    if readiness.stable_lost(draft) and not draft.facts.asked.paused and rollout.phase != "AwaitingApproval":
+        if rollout.phase != "Promoting":
+            _promote(
+                draft,
+                "StableUnavailable",
+                "stable has no ready pod, so the candidate replaces it; nothing was compared",
+            )
+        return
+    value = attempt_value(revision, rollout.attempt)
+    if rollout.phase != "Promoting" and draft.facts.asked("promote", value):
+        draft.actions = recorded(draft.actions, "promote", value, draft.now)
+        draft.forced = True
+        _promote(draft, "PromotedByHand", "promoted by annotation: the remaining steps and open verdicts were left out")
+        return
+    if rollout.phase in ("Preparing", "Warming"):
+        _prepare(draft, draft.policy)
+    elif rollout.phase == "Canary":
+        _canary(draft, draft.policy)
+    elif rollout.phase == "AwaitingApproval":
+        _approval(draft, draft.policy)
+    elif draft.facts.asked.paused:
+        draft.waiting = "paused by annotation"
+
+
+def _prepare(draft: Draft, policy: Policy) -> None:
+    """Up and warm at 0 %, and seen by Prometheus, before the first step."""
+    seen, wanted = draft.facts.pods(draft.candidate), goal_split(draft).candidate
+    if seen.ready < wanted or seen.asked < wanted:
+        why = readiness.candidate_trouble(draft)
+        draft.waiting = f"{seen.ready} of {wanted} candidate pods are ready{': ' + why if why else ''}"
+        draft.update(phase="Preparing")
+        return
+    draft.update(phase="Warming")
+    if seen.warm < wanted:
+        draft.waiting = f"{seen.warm} of {wanted} candidate pods are warm"
+        return
+    if draft.facts.asked.paused:
+        draft.waiting = "paused by annotation"
+        return
+    if not draft.balance.observed:
+        draft.waiting = f"waiting for data before the first step: {_missing(draft)}"
+        return
+    _enter(draft, policy, 1)
+
+
+def _enter(draft: Draft, policy: Policy, step: int) -> None:
+    stage = policy.stages[step - 1]
+    rollout = draft.rollout
+    if rollout is None:
+        raise AssertionError("no rollout runs")
+    deadline = rollout.deadline_at or draft.now + policy.deadline
+    if stage.kind == "Approval":
+        draft.update(phase="AwaitingApproval", step=step, step_started_at=draft.now, deadline_at=deadline)
+        _clock(draft)
+        draft.waiting = "waiting for approval"
+        draft.event(
+            "AwaitingApproval",
+            f"step {step} of {len(policy.stages)} waits for approval at {percent(stage.share)} %",
+            action="Wait",
+        )
+        return
+    draft.update(
+        phase="Canary",
+        step=step,
+        step_started_at=draft.now,
+        hold_started_at=None,
+        percent=percent(stage.share),
+        deadline_at=deadline,
+    )
+    draft.waiting = f"giving the candidate {percent(stage.share)} % of the traffic"
+    draft.event(
+        "StepStarted", f"step {step} of {len(policy.stages)}: canary at {percent(stage.share)} %", action="Advance"
+    )
+
+
+def _canary(draft: Draft, policy: Policy) -> None:
+    rollout = draft.rollout
+    if rollout is None:
+        raise AssertionError("no rollout runs")
+    step = rollout.step
+    stage = policy.stages[step - 1]
+    if at_its_share(draft):
+        if draft.evidence is not None:
+            draft.evidence = weighing.next_step(draft.evidence, policy, step)
+        if rollout.hold_started_at is None:
+            rollout = draft.update(hold_started_at=draft.now)
+    open_questions = _unfinished(draft, stage)
+    following = policy.stages[step] if step < len(policy.stages) else None
+    if open_questions is None:
+        if following is None:
+            open_questions = _unproven(draft)
+        elif following.kind == "Canary":
+            open_questions = _no_room(draft, policy, following)
+    if open_questions is None and following is not None:
+        _enter(draft, policy, step + 1)
+    elif open_questions is None:
+        _promote(draft, "Proven", _proof(draft))
+    else:
+        draft.waiting = open_questions
+        _deadline(draft, policy)
+
+
+def _approval(draft: Draft, policy: Policy) -> None:
+    rollout = draft.rollout
+    if rollout is None or draft.candidate is None:
+        raise AssertionError("no rollout runs")
+    value = step_value(draft.candidate, rollout.attempt, rollout.step)
+    if draft.facts.asked("approve", value):
+        draft.actions = recorded(draft.actions, "approve", value, draft.now)
+        draft.event("Approved", f"step {rollout.step} is approved", action="Approve")
+    if not approved(draft):
+        draft.waiting = "waiting for approval"
+        return
+    _clock(draft)
+    following = policy.stages[rollout.step] if rollout.step < len(policy.stages) else None
+    if draft.facts.asked.paused:
+        draft.waiting = "paused by annotation"
+        return
+    if following is not None:
+        lacking = _no_room(draft, policy, following) if following.kind == "Canary" else None
+    else:
+        lacking = None if policy.approvals_only else _unproven(draft)
+    if lacking is not None:
+        draft.waiting = f"approved; {lacking}"
+        _deadline(draft, policy)
+    elif following is not None:
+        _enter(draft, policy, rollout.step + 1)
+    else:
+        _promote(draft, "Approved", "approved by annotation" if policy.approvals_only else _proof(draft))
+
+
+def approved(draft: Draft) -> bool:
+    """Whether the approval of the current step was given."""
+    if draft.candidate is None or draft.rollout is None:
+        return False
+    value = step_value(draft.candidate, draft.rollout.attempt, draft.rollout.step)
+    return any(action.name == "approve" and action.value == value for action in draft.actions)
+
+
+def _unfinished(draft: Draft, stage: Stage) -> str | None:
+    """What this step still waits for, whatever comes next; None: nothing."""
+    rollout = draft.rollout
+    if rollout is None:
+        raise AssertionError("no rollout runs")
+    if draft.facts.asked.paused:
+        return "paused by annotation"
+    if rollout.hold_started_at is None or not at_its_share(draft):
+        why = readiness.candidate_trouble(draft)
+        return f"bringing the candidate to {percent(stage.share)} %{': ' + why if why else ''}"
+    quiet_since = max(rollout.hold_started_at, rollout.restarted_at or rollout.hold_started_at)
+    until = quiet_since + stage.hold
+    if draft.now < until:
+        draft.wakes.append(until)
+        return f"holding {percent(stage.share)} % until {until:%H:%M:%S} UTC"
+    if not draft.balance.observed:
+        return f"waiting for data: {_missing(draft)}"
+    return None
+
+
+def _no_room(draft: Draft, policy: Policy, following: Stage) -> str | None:
+    """Why the next share is not safe yet; None: it is."""
+    required = [gate for gate in draft.balance.required if gate.gate.signal == "Errors"]
+    if required:
+        if draft.balance.room_for(following.share):
+            return None
+        gate = next(one for one in required if not _has_room(one, following))
+        return f"not enough evidence for {percent(following.share)} % yet: {wording.explain(gate)}"
+    counted = max(
+        (gate.proof.step_counts.candidate_requests for gate in draft.balance.gates if gate.proof), default=None
+    )
+    if counted is not None and counted < policy.warmup_requests:
+        return f"{counted} of {policy.warmup_requests} candidate requests counted in this step"
+    return None
+
+
+def _has_room(gate: weighing.Weighed, following: Stage) -> bool:
+    return weighing.Balance(gates=(gate,)).room_for(following.share)
+
+
+def _unproven(draft: Draft) -> str | None:
+    """Which required gates are not Safe yet; None: all are."""
+    lacking = [gate for gate in draft.balance.required if gate.verdict != "Safe"]
+    return "; ".join(wording.explain(gate) for gate in lacking) or None
+
+
+def _proof(draft: Draft) -> str:
+    return "; ".join(wording.explain(gate) for gate in draft.balance.gates) or "no gate was asked"
+
+
+def _missing(draft: Draft) -> str:
+    return "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in draft.balance.required if gate.verdict == "NoData")
+
+
+def _promote(draft: Draft, reason: str, message: str) -> None:
+    draft.update(phase="Promoting", reason=reason, message=message[:2048], clock_stopped_at=None)
+    draft.waiting = message
+    draft.event("Promoting", message, action="Promote")
+
+
+def _deadline(draft: Draft, policy: Policy) -> None:
+    """At the deadline `whenUndecided` rules; missing data always holds."""
+    rollout = draft.rollout
+    if rollout is None or rollout.deadline_at is None or rollout.clock_stopped_at is not None:
+        return
+    if draft.now < rollout.deadline_at:
+        draft.wakes.append(rollout.deadline_at)
+        return
+    undecided = [gate for gate in draft.balance.required if gate.verdict in ("Undecided", "Unanswerable")]
+    if not draft.balance.observed or not undecided:
+        return
+    text = "; ".join(wording.explain(gate) for gate in undecided)
+    if policy.when_undecided == "Rollback":
+        ending.end(
+            draft,
+            "RolledBack",
+            reason="Undecided",
+            message=f"no verdict within the deadline, and whenUndecided is Rollback: {text}",
+            decided_by="evidence",
+        )
+    elif policy.when_undecided == "Promote" and all(gate.verdict == "Undecided" for gate in undecided):
+        _promote(draft, "Undecided", f"no verdict within the deadline, and whenUndecided is Promote: {text}")
+    else:
+        draft.waiting = f"no verdict within the deadline; holding: {text}"
+
+
+def past_deadline(draft: Draft) -> bool:
+    """Whether the rollout is over its deadline and holds."""
+    rollout = draft.rollout
+    return (
+        rollout is not None
+        and rollout.phase in ("Canary", "AwaitingApproval")
+        and rollout.deadline_at is not None
+        and rollout.clock_stopped_at is None
+        and draft.now >= rollout.deadline_at
+    )
+
+
+def _clock(draft: Draft) -> None:
+    """Let the deadline stand still while paused or waiting for approval, and go on after it."""
+    rollout = draft.rollout
+    if rollout is None or rollout.deadline_at is None:
+        return
+    waits = draft.facts.asked.paused or (rollout.phase == "AwaitingApproval" and not approved(draft))
+    if waits and rollout.clock_stopped_at is None:
+        draft.update(clock_stopped_at=draft.now)
+    elif not waits and rollout.clock_stopped_at is not None:
+        draft.update(clock_stopped_at=None, deadline_at=rollout.deadline_at + (draft.now - rollout.clock_stopped_at))
+
+
+def _elapsed(policy: Policy, rollout: RolloutStatus, now: datetime) -> float:
+    """Seconds of the deadline used up."""
+    if rollout.deadline_at is None:
+        return 0.0
+    left: timedelta = rollout.deadline_at - (rollout.clock_stopped_at or now)
+    return max(0.0, (policy.deadline - left).total_seconds())

@@ -1,0 +1,269 @@
+"""From looks to verdicts: folds a reading into the evidence of an attempt and says what every gate proves so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pointsman.api.modelrevision import Verdict
+from pointsman.api.modelruntime import Metrics
+from pointsman.api.rolloutpolicy import Gate, Limit
+from pointsman.api.values import WHOLE
+from pointsman.evidence import gate as gates
+from pointsman.evidence import model
+from pointsman.rollout.policy import Policy
+from pointsman.rollout.record import Evidence, GateEvidence
+from pointsman.signals import ledger as ledgers
+from pointsman.signals import profiles
+from pointsman.signals.reading import Counts, Faulty, NoData, Reading
+
+FRESH_LOOKS = 3
+"""A gate has data as long as its last good look is at most this many intervals old."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """What one gate says now."""
+
+    gate: Gate
+    verdict: Verdict
+    proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
+    problem: str | None = None  # of NoData and Unanswerable: what is missing and what to do
+
+    @property
+    def required(self) -> bool:
+        """Whether promotion waits for it."""
+        return self.gate.required is not False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """What all gates say now, and what they say together."""
+
+    gates: tuple[Weighed, ...] = ()
+    harmful: tuple[str, ...] = ()
+    rule: str = ""
+
+    @property
+    def harm(self) -> bool:
+        """Whether the candidate is proven harmful."""
+        return bool(self.harmful)
+
+    @property
+    def required(self) -> tuple[Weighed, ...]:
+        """The gates that promotion waits for."""
+        return tuple(gate for gate in self.gates if gate.required)
+
+    @property
+    def observed(self) -> bool:
+        """Whether every required gate has fresh data."""
+        return all(gate.verdict != "NoData" for gate in self.required)
+
+    @property
+    def safe(self) -> bool:
+        """Whether every required gate is proven no worse on this step's evidence."""
+        return all(gate.verdict == "Safe" for gate in self.required)
+
+    def room_for(self, share: int) -> bool:
+        """Whether the failures that are not excluded yet would stay inside the tolerance at this share (basis points)."""
+        return all(
+            gate.proof is not None
+            and (
+                gate.proof.excess_bound is None
+                or gate.proof.allowed_excess is None
+                or gate.proof.excess_bound * share / WHOLE <= gate.proof.allowed_excess
+            )
+            for gate in self.required
+            if gate.gate.signal == "Errors"
+        )
+
+
+def questions(
+    policy: Policy, *, stable: Metrics | None, candidate: Metrics | None, gateway: str | None, routed: bool
+) -> Mapping[str, profiles.Question | profiles.Unanswerable]:
+    """What every gate of a policy asks of Prometheus, by name."""
+    profile = profiles.gateway(gateway) if gateway else None
+    return {
+        gate.name: profiles.ask(gate, stable=stable, candidate=candidate, gateway=profile, routed=routed)
+        for gate in policy.gates
+    }
+
+
+def fold(  # one argument a fact of the look
+    evidence: Evidence,
+    reading: Reading,
+    *,
+    policy: Policy,
+    asked: Mapping[str, profiles.Question | profiles.Unanswerable],
+    elapsed: float,
+    now: datetime,
+) -> Evidence:
+    """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
+    if evidence.looked_at is not None and reading.at <= evidence.looked_at:
+        return evidence
+    folded = dict(evidence.gates)
+    for gate in policy.gates:
+        question = asked[gate.name]
+        if isinstance(question, profiles.Question):
+            before = _asking(policy, gate, evidence.gates.get(gate.name), repr(question))
+            counts = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
+            folded[gate.name] = _fold_gate(policy, gate, before, counts, at=reading.at, elapsed=elapsed)
+    return replace(evidence, gates=folded, looked_at=min(reading.at, now))
+
+
+def next_step(evidence: Evidence, policy: Policy, step: int) -> Evidence:
+    """The evidence at the start of a step: safety anew, harm and the nested bound go on; the same step again: unchanged."""
+    if evidence.step == step:
+        return evidence
+    anew = {
+        gate.name: replace(kept, state=gates.next_step(_spec(policy, gate, kept.ledger), kept.state))
+        for gate in policy.gates
+        if (kept := evidence.gates.get(gate.name)) is not None and kept.state is not None
+    }
+    return replace(evidence, step=step, gates={**evidence.gates, **anew})
+
+
+def weigh(
+    evidence: Evidence | None,
+    policy: Policy,
+    asked: Mapping[str, profiles.Question | profiles.Unanswerable],
+    *,
+    now: datetime,
+) -> Balance:
+    """What every gate proves, and whether all of them together prove harm."""
+    weighed = tuple(_weigh_gate(evidence, policy, gate, asked[gate.name], now=now) for gate in policy.gates)
+    proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
+    if not proofs:
+        return Balance(gates=weighed)
+    together = gates.combine(proofs, weights=_weights(policy), false_rollback=policy.false_rollback)
+    named = tuple(replace(one, verdict="Harm") if one.gate.name in together.harmful else one for one in weighed)
+    return Balance(gates=named, harmful=together.harmful, rule=together.rule)
+
+
+def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: str) -> GateEvidence:
+    """The gate's evidence for this question: another question counts anew, and keeps the harm that is known."""
+    if before is None:
+        return GateEvidence(question=question)
+    if before.question == question:
+        return before
+    kept = None if before.state is None else gates.next_step(_spec(policy, gate, before.ledger), before.state)
+    return GateEvidence(question=question, state=kept)
+
+
+def _fold_gate(
+    policy: Policy,
+    gate: Gate,
+    before: GateEvidence,
+    counts: Counts | NoData | Faulty,
+    *,
+    at: datetime,
+    elapsed: float,
+) -> GateEvidence:
+    if isinstance(counts, NoData | Faulty):
+        return replace(before, problem=counts.reason)
+    ledger, increments = ledgers.fold(before.ledger, counts, at=at, warmup=policy.warmup_requests)
+    if isinstance(increments, Faulty):
+        return replace(before, problem=increments.reason)
+    spec = _spec(policy, gate, ledger)
+    anew = gate.signal == "Latency" and before.ledger.edges not in ((), increments.edges)
+    state = gates.start(spec) if before.state is None or anew else before.state
+    look = _look(gate, increments, elapsed)
+    return replace(before, ledger=ledger, state=gates.fold(spec, state, look), problem=None)
+
+
+def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.Look:
+    stable, candidate = increments.stable, increments.candidate
+    if gate.signal == "Latency":
+        return model.LatencyLook(
+            edges=increments.edges,
+            candidate=candidate.buckets,
+            stable=stable.buckets,
+            candidate_pods=max(1, candidate.pods),
+            stable_pods=max(1, stable.pods),
+            elapsed=elapsed,
+        )
+    return model.RateLook(
+        candidate_requests=candidate.requests,
+        candidate_bad=candidate.failed,
+        stable_requests=stable.requests,
+        stable_bad=stable.failed,
+        candidate_pods=max(1, candidate.pods),
+        stable_pods=max(1, stable.pods),
+        elapsed=elapsed,
+    )
+
+
+def _weigh_gate(
+    evidence: Evidence | None,
+    policy: Policy,
+    gate: Gate,
+    asked: profiles.Question | profiles.Unanswerable,
+    *,
+    now: datetime,
+) -> Weighed:
+    if isinstance(asked, profiles.Unanswerable):
+        return Weighed(gate=gate, verdict="Unanswerable", problem=asked.reason)
+    kept = None if evidence is None else evidence.gates.get(gate.name)
+    if kept is None:
+        return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
+    proof = None if kept.state is None else gates.verdict(_spec(policy, gate, kept.ledger), kept.state)
+    missing = kept.problem or _stale(kept.ledger.at, policy, now)
+    if missing is not None:
+        return Weighed(gate=gate, verdict="NoData", proof=proof, problem=missing)
+    if proof is None:
+        return Weighed(gate=gate, verdict="Undecided")
+    if proof.unanswerable is not None:
+        return Weighed(gate=gate, verdict="Unanswerable", proof=proof, problem=proof.unanswerable.message)
+    return Weighed(gate=gate, verdict="Safe" if proof.safe else "Undecided", proof=proof)
+
+
+def _stale(at: datetime | None, policy: Policy, now: datetime) -> str | None:
+    if at is None:
+        return "no look has been made yet"
+    age = now - at
+    return f"the last look is {int(age.total_seconds())} s old" if age > FRESH_LOOKS * policy.interval else None
+
+
+def _weights(policy: Policy) -> dict[str, float]:
+    return gates.weights([gate.name for gate in policy.gates])
+
+
+def _spec(policy: Policy, gate: Gate, ledger: ledgers.Ledger) -> model.Gate:
+    """The gate in numbers; the stable arm's counters at first sight are the first guess of its rate."""
+    tolerance, harm = gate.tolerance or Limit(), gate.harm or Limit()
+    weight = _weights(policy)[gate.name]
+    deadline = policy.deadline.total_seconds()
+    if gate.signal == "Latency":
+        return model.LatencyGate(
+            tolerance=float(tolerance.ratio or 1),
+            harm=float(harm.ratio or 1),
+            quantiles=tuple(sorted(float(q) for q in gate.quantiles or ())),
+            false_rollback=policy.false_rollback,
+            false_promotion=policy.false_promotion,
+            weight=weight,
+            deadline=deadline,
+            history=_latency_history(ledger),
+        )
+    prior = ledger.prior or (0, 0)
+    return model.RateGate(
+        tolerance=_margin(tolerance),
+        harm=_margin(harm),
+        false_rollback=policy.false_rollback,
+        false_promotion=policy.false_promotion,
+        weight=weight,
+        deadline=deadline,
+        shares=tuple(sorted({stage.share / WHOLE for stage in policy.stages if stage.share})),
+        history=model.RateHistory(requests=prior[-1], bad=prior[0]),
+    )
+
+
+def _latency_history(ledger: ledgers.Ledger) -> model.LatencyHistory:
+    if not ledger.prior or len(ledger.prior) != len(ledger.edges) or not ledger.prior[-1]:
+        return model.LatencyHistory()
+    per_bucket = tuple(count - before for before, count in zip((0, *ledger.prior[:-1]), ledger.prior, strict=True))
+    return model.LatencyHistory(edges=ledger.edges, counts=per_bucket)
+
+
+def _margin(limit: Limit) -> model.Margin:
+    return model.Margin(ratio=float(limit.ratio or 1), excess=float(limit.points or 0) / 100)
