@@ -9,7 +9,7 @@ from pointsman.api.modelruntime import Metrics
 from pointsman.api.rolloutpolicy import Gate
 from pointsman.signals.counts import Look, look
 from pointsman.signals.profiles import Question, Shape, Unanswerable, ask, gateway
-from pointsman.signals.queries import Plan, plan
+from pointsman.signals.queries import Plan, Query, plan
 from pointsman.signals.reading import Answered, Watch
 from pointsman.signals.samples import Answer, Sample
 
@@ -83,8 +83,8 @@ class Scrape:
         return Sample(self.labels, NOW - self.age if self.up else 0.0)
 
 
-def answers(made: Plan, *scrapes: Scrape) -> dict[object, Answer]:
-    found: dict[object, Answer] = {query: tuple(one.scraped() for one in scrapes) for query in made.freshness.values()}
+def answers(made: Plan, *scrapes: Scrape) -> dict[Query, Answer]:
+    found: dict[Query, Answer] = {query: tuple(one.scraped() for one in scrapes) for query in made.freshness.values()}
     for shape, query in made.shapes.items():
         found[query] = tuple(sample for one in scrapes for sample in one.series if _asked(shape, sample))
     return found
@@ -98,5 +98,5 @@ def looked(gate: Gate, *scrapes: Scrape) -> Answered:
     """What a gate reads from these scrapes."""
     asked = watch(gate)
     made = plan([asked])
-    view: Look = look(made, answers(made, *scrapes), AT)  # type: ignore[arg-type]  any hashable is a query here
+    view: Look = look(made, answers(made, *scrapes), AT)
     return view.read(asked).gates[gate.name]

@@ -20,7 +20,7 @@ def whole(pod: str, sample: Sample) -> int:
         FaultError: it is not a whole number from 0 up.
     """
     value = sample.value
-    if not (math.isfinite(value) and 0 <= value <= _EXACT and value.is_integer()):
+    if not (math.isfinite(value) and 0 <= value <= _EXACT and value == int(value)):
         name = sample.labels.get("__name__", "a counter")
         raise FaultError(f"pod {pod} exports {name} = {value}, which is no count of requests")
     return int(value)
