@@ -106,9 +106,9 @@ SPEECH: Json = {
 }
 
 
-def owner(kind: str, name: str) -> Owner:
-    """An owner with a made-up uid."""
-    return Owner(kind=kind, name=name, uid="0b4f4a5e-6a1c-4b8e-9a43-8f1f5d1c2e3a")
+def owner(name: str) -> Owner:
+    """A ModelDeployment with a made-up uid."""
+    return Owner(kind="ModelDeployment", name=name, uid="0b4f4a5e-6a1c-4b8e-9a43-8f1f5d1c2e3a")
 
 
 def revision(name: str, spec: Json, runtime: Json | None) -> ModelRevisionSpec:
@@ -134,12 +134,12 @@ def revision(name: str, spec: Json, runtime: Json | None) -> ModelRevisionSpec:
 def _of_revision(name: str, spec: Json, runtime: Json | None) -> dict[str, Json]:
     frozen = revision(name, spec, runtime)
     mine = f"{name}-5f3a9c1b"
-    by = owner("ModelRevision", mine)
+    by = owner(name)
     return {
-        f"{name}-revision": objects.model_revision(
-            name=mine, namespace=NAMESPACE, spec=frozen, owner=owner("ModelDeployment", name)
+        f"{name}-revision": objects.model_revision(name=mine, namespace=NAMESPACE, spec=frozen, owner=by),
+        f"{name}-deployment": objects.deployment(
+            revision=mine, namespace=NAMESPACE, spec=frozen, replicas=4, min_ready=30, owner=by
         ),
-        f"{name}-deployment": objects.deployment(revision=mine, namespace=NAMESPACE, spec=frozen, replicas=4, owner=by),
         f"{name}-revision-service": objects.revision_service(revision=mine, namespace=NAMESPACE, spec=frozen, owner=by),
     }
 
@@ -147,7 +147,7 @@ def _of_revision(name: str, spec: Json, runtime: Json | None) -> dict[str, Json]
 def _of_churn() -> dict[str, Json]:
     traffic = ModelDeploymentSpec.model_validate(CHURN).traffic
     assert traffic is not None
-    by = owner("ModelDeployment", "churn")
+    by = owner("churn")
     stable, candidate = "churn-5f3a9c1b", "churn-81d0aa37"
     return {
         "churn-stable-service": objects.stable_service(

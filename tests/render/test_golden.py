@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pointsman.api.modeldeployment import Traffic
+from pointsman.render.objects import Backend, Owner, gateway_cluster, route
 from tests.render.examples import EXAMPLES
 from tests.render.golden import FOLDER, text
 
@@ -26,3 +28,46 @@ def test_no_null_reaches_an_object(name: str) -> None:
         return any(map(nulls, value)) if isinstance(value, list) else value is None
 
     assert not nulls(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+
+
+def test_one_service_can_send_to_two_ports() -> None:
+    # stable listens on 8080 and the candidate on 9000: a port's name means each pod's own.
+    assert EXAMPLES["churn-both-arms-service"]["spec"]["ports"][0]["targetPort"] == "http"
+
+
+def test_weights_are_percentages_unless_one_is_not_whole() -> None:
+    def weights(name: str) -> list[int]:
+        return [backend["weight"] for backend in EXAMPLES[name]["spec"]["rules"][0]["backendRefs"]]
+
+    assert weights("churn-route-alone") == [100]
+    assert weights("churn-route-decided") == [100, 0]
+    assert weights("churn-route-fraction") == [9_950, 50]
+
+
+@pytest.mark.parametrize("weights", [[], [9_999], [10_000, 1], [10_001, -1]])
+def test_weights_that_are_no_shares_of_a_whole_are_a_mistake_of_ours(weights: list[int]) -> None:
+    backends = [Backend(f"churn-{index}", weight) for index, weight in enumerate(weights)]
+    with pytest.raises(ValueError, match="are not shares of 10000 basis points"):
+        route(
+            deployment="churn",
+            namespace="ml",
+            traffic=Traffic.model_validate({"parentRefs": [{"name": "models"}]}),
+            backends=backends,
+            owner=Owner("ModelDeployment", "churn", "1"),
+        )
+
+
+def test_the_gateways_name_of_a_revision() -> None:
+    assert gateway_cluster("ml", "churn-5f3a9c1b") == "service/ml/churn-5f3a9c1b/80/http"
+
+
+def test_an_owner_is_read_from_the_live_object() -> None:
+    live = {"kind": "ModelDeployment", "metadata": {"name": "churn", "uid": "1", "labels": {}}}
+    assert Owner.of(live).reference() == {
+        "apiVersion": "pointsman.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "name": "churn",
+        "uid": "1",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -235,11 +235,11 @@ SAID = {
     ),
     "a port that no container has": (
         {"template": pod(model()), "port": "grpc"},
-        'no container has a port named "grpc" (named ports: "http", "metrics")',
+        'no container has a TCP port named "grpc" (there are: "http", "metrics")',
     ),
     "a number in quotes": (
         {"template": pod(model(ports=[])), "port": "8080"},
-        'no container has a port named "8080" (named ports: none); write 8080 without quotes for the number',
+        'no container has a TCP port named "8080" (there are: none); write 8080 without quotes for the number',
     ),
     "a number that is none": (
         {"template": pod(model()), "port": 0},
@@ -247,7 +247,7 @@ SAID = {
     ),
     "a port of the metrics that no container has": (
         {"template": pod(model()), "metrics": {**METRICS, "port": "prom"}},
-        'no container has a port named "prom" (named ports: "http", "metrics")',
+        'no container has a TCP port named "prom" (there are: "http", "metrics")',
     ),
     "one name for two ports": (
         {"template": pod({"name": "model", "ports": [{"name": "http", "containerPort": 9}]}), "runtime": {"template": pod(model())}},
@@ -292,8 +292,14 @@ def test_a_sidecars_port_counts_but_an_init_containers_does_not() -> None:
     ports = [{"name": "proxy", "containerPort": 9090}]
     sidecar = pod(model(), initContainers=[{"name": "proxy", "restartPolicy": "Always", "ports": ports}])
     assert port_number(lay({}, sidecar), "proxy") == 9090
-    with pytest.raises(Terminal, match='no container has a port named "proxy"'):
+    with pytest.raises(Terminal, match='no container has a TCP port named "proxy"'):
         port_number(lay({}, pod(model(), initContainers=[{"name": "proxy", "ports": ports}])), "proxy")
+
+
+def test_a_port_of_another_protocol_does_not_count() -> None:
+    ports = [{"name": "udp", "containerPort": 80, "protocol": "UDP"}]
+    with pytest.raises(Terminal, match='no container has a TCP port named "udp"'):
+        port_number(lay({}, pod(model(ports=ports))), "udp")
 
 
 def test_one_port_declared_twice_is_one_port() -> None:

@@ -1,8 +1,7 @@
 """The Kubernetes objects of a ModelDeployment and its revisions, as plain dicts for server-side apply.
 
-Who owns what follows who outlives whom: a ModelRevision belongs to its ModelDeployment, a revision's Deployment and
-Service belong to the ModelRevision, so deleting a revision removes what runs it; route and stable Service belong to the
-ModelDeployment.
+Each names an owner, which it is deleted with: the ModelDeployment, whose uid is known before anything is written, so that
+a revision's Deployment need not wait for the answer to its ModelRevision.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Backend(NamedTuple):
 
 
 def model_revision(*, name: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
-    """The ModelRevision `name`; `owner` is the ModelDeployment."""
+    """The ModelRevision `name`."""
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelRevision",
@@ -80,7 +79,7 @@ def deployment(
     min_ready: int = 0,
     owner: Owner,
 ) -> Json:
-    """The Deployment that runs a revision; `owner` is the ModelRevision.
+    """The Deployment that runs a revision.
 
     Pointsman never changes a revision's pod template, so this Deployment rolls nothing out and needs no old ReplicaSets.
     Its strategy matters only when somebody's hand changes the template or asks for a restart: then one pod more, never
@@ -92,8 +91,9 @@ def deployment(
         namespace: Where.
         spec: Spec of the revision.
         replicas: Pods.
-        min_ready: Seconds of being ready after which a pod counts as available: to Pointsman, as warm.
-        owner: The ModelRevision.
+        min_ready: Seconds of being ready after which a pod counts as available: to Pointsman, as warm. Changing it
+            replaces no pod.
+        owner: Whom it is deleted with.
     """
     return {
         "apiVersion": "apps/v1",
@@ -103,6 +103,7 @@ def deployment(
             "replicas": replicas,
             "revisionHistoryLimit": 0,
             "minReadySeconds": min_ready,
+            # The API server wants it above minReadySeconds; only dashboards read it.
             "progressDeadlineSeconds": min_ready + PROGRESS_DEADLINE,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": names.selector(spec.deployment, revision)},
@@ -112,7 +113,7 @@ def deployment(
 
 
 def revision_service(*, revision: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
-    """The Service of a revision's pods, which routes point at; `owner` is the ModelRevision."""
+    """The Service of a revision's pods, which routes point at."""
     metadata = _metadata(revision, namespace, names.labels(spec.deployment, revision), owner)
     return _service(metadata, port=spec.port, selector=names.selector(spec.deployment, revision))
 
@@ -135,7 +136,7 @@ def stable_service(
             may differ.
         selector: From `names.selector`: one revision's pods or all.
         decided: What the selector follows from, for the annotation; None where nothing was decided.
-        owner: The ModelDeployment.
+        owner: Whom it is deleted with.
     """
     metadata = _metadata(deployment, namespace, names.labels(deployment), owner, decided)
     return _service(metadata, port=port, selector=selector)
@@ -161,7 +162,7 @@ def route(
         traffic: The Gateways and host names.
         backends: Services that exist (a gateway answers the share of a missing one with 500) and their weights.
         decided: What the weights follow from, for the annotation; None where nothing was decided.
-        owner: The ModelDeployment.
+        owner: Whom it is deleted with.
 
     Raises:
         ValueError: The weights are not shares of a whole.

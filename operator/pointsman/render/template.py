@@ -90,10 +90,10 @@ def finished_template(
 
 
 def port_number(template: Json, port: int | str) -> int:
-    """The number of a port of a pod; a name is looked up in its containers, sidecars included, as Services do.
+    """The number of a TCP port of a pod; a name is looked up in its containers, sidecars included, as Services do.
 
     Raises:
-        Terminal: No container has a port of that name, or two have different ones, or the number is none.
+        Terminal: No container has a TCP port of that name, or two have different ones, or the number is none.
     """
     if isinstance(port, int):
         if not 1 <= port <= _PORT_LIMIT:
@@ -103,7 +103,7 @@ def port_number(template: Json, port: int | str) -> int:
         (declared["name"], declared["containerPort"])
         for container in _running(template)
         for declared in container.get("ports", [])
-        if isinstance(declared.get("name"), str)
+        if isinstance(declared.get("name"), str) and declared.get("protocol", "TCP") == "TCP"
     ]
     numbers = {number for name, number in named if name == port}
     if len(numbers) > 1:
@@ -114,7 +114,7 @@ def port_number(template: Json, port: int | str) -> int:
     if not numbers:
         there = ", ".join(f'"{name}"' for name in dict.fromkeys(name for name, _ in named)) or "none"
         hint = f"; write {port} without quotes for the number" if port.isdecimal() else ""
-        raise Terminal(f'no container has a port named "{port}" (named ports: {there}){hint}')
+        raise Terminal(f'no container has a TCP port named "{port}" (there are: {there}){hint}')
     number = numbers.pop()
     if not isinstance(number, int):
         raise Terminal(f'the port "{port}" has the containerPort "{number}"; write a number without quotes')
