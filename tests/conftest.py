@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["bare"]
 
 CRDS = Path(__file__).parent.parent / "crds"
-ADMISSION_NAMESPACE = "admission-tests"
 
 Object = dict[str, Any]
 
@@ -38,40 +38,52 @@ class Admission:
     """The API server's judgement of our kinds, with unknown and duplicate fields refused."""
 
     http: httpx.Client
+    namespace: str
 
     def complaints(self, obj: Object) -> list[Complaint]:
         """What the server has against creating it; nothing is created."""
-        return _complaints(self.http.post(_collection(obj), json=obj, params={"dryRun": "All"}))
+        return _complaints(self.http.post(self._collection(obj), json=obj, params={"dryRun": "All"}))
 
     def complaints_about_change(self, obj: Object) -> list[Complaint]:
         """What the server has against an existing object becoming this one; nothing is changed."""
-        path = f"{_collection(obj)}/{obj['metadata']['name']}"
+        path = f"{self._collection(obj)}/{obj['metadata']['name']}"
         return _complaints(self.http.put(path, json=obj, params={"dryRun": "All"}))
 
     def accepted(self, obj: Object) -> Object:
         """The object as the server would store it, with defaults; nothing is created."""
-        answer = self.http.post(_collection(obj), json=obj, params={"dryRun": "All"})
+        answer = self.http.post(self._collection(obj), json=obj, params={"dryRun": "All"})
         assert answer.is_success, answer.text
         stored: Object = answer.json()
         return stored
 
     def create(self, obj: Object) -> Object:
         """Create it for real, in place of one that an earlier run left."""
-        self.http.delete(f"{_collection(obj)}/{obj['metadata']['name']}")
-        answer = self.http.post(_collection(obj), json=obj)
+        self.http.delete(f"{self._collection(obj)}/{obj['metadata']['name']}")
+        answer = self.http.post(self._collection(obj), json=obj)
         assert answer.is_success, answer.text
         stored: Object = answer.json()
         return stored
 
+    def update_status(self, obj: Object) -> Object:
+        """Write the status of an existing object; what is stored then."""
+        answer = self.http.put(f"{self._collection(obj)}/{obj['metadata']['name']}/status", json=obj)
+        assert answer.is_success, answer.text
+        stored: Object = answer.json()
+        return stored
 
-def _collection(obj: Object) -> str:
-    names = {
-        "ModelDeployment": f"namespaces/{ADMISSION_NAMESPACE}/modeldeployments",
-        "ModelRevision": f"namespaces/{ADMISSION_NAMESPACE}/modelrevisions",
-        "ModelRuntime": "modelruntimes",
-        "RolloutPolicy": "rolloutpolicies",
-    }
-    return f"/apis/{obj['apiVersion']}/{names[obj['kind']]}"
+    def delete(self, obj: Object) -> None:
+        """Delete it."""
+        answer = self.http.delete(f"{self._collection(obj)}/{obj['metadata']['name']}")
+        assert answer.is_success, answer.text
+
+    def _collection(self, obj: Object) -> str:
+        names = {
+            "ModelDeployment": f"namespaces/{self.namespace}/modeldeployments",
+            "ModelRevision": f"namespaces/{self.namespace}/modelrevisions",
+            "ModelRuntime": "modelruntimes",
+            "RolloutPolicy": "rolloutpolicies",
+        }
+        return f"/apis/{obj['apiVersion']}/{names[obj['kind']]}"
 
 
 def _complaints(answer: httpx.Response) -> list[Complaint]:
@@ -94,16 +106,13 @@ def crds(bare: Cluster) -> Cluster:
 
 @pytest.fixture(scope="session")
 def admission(crds: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
-    """Asks the bare API server."""
-    crds.kubectl("apply", "--server-side", "-f", "-", stdin=_namespace(ADMISSION_NAMESPACE))
+    """Asks the bare API server, in a namespace of its own: one that an earlier run deleted may still be going."""
+    namespace = f"admission-{uuid.uuid4().hex[:8]}"
+    crds.kubectl("create", "namespace", namespace)
     context = _tls(crds.kubeconfig, tmp_path_factory.mktemp("tls"))
     with httpx.Client(base_url=crds.server, verify=context, params={"fieldValidation": "Strict"}, timeout=30) as http:
-        yield Admission(http)
-    crds.kubectl("delete", "namespace", ADMISSION_NAMESPACE, "--wait=false")
-
-
-def _namespace(name: str) -> str:
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield Admission(http, namespace)
+    crds.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def _tls(kubeconfig: Path, folder: Path) -> ssl.SSLContext:

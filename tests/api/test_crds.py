@@ -68,22 +68,24 @@ def test_a_policy_shows_its_defaults(admission: Admission) -> None:
 
 def test_kubectl_scale_writes_replicas(admission: Admission, crds: Cluster) -> None:
     admission.create(deployment("scaled", replicas=2))
-    crds.kubectl("scale", "-n", "admission-tests", "mdep/scaled", "--replicas=5")
-    spec = crds.kubectl("get", "-n", "admission-tests", "mdep/scaled", "-o", "jsonpath={.spec.replicas}")
+    crds.kubectl("scale", "-n", admission.namespace, "mdep/scaled", "--replicas=5")
+    spec = crds.kubectl("get", "-n", admission.namespace, "mdep/scaled", "-o", "jsonpath={.spec.replicas}")
     assert spec == "5"
 
 
-def test_kubectl_get_shows_the_rollout_in_one_line(admission: Admission, crds: Cluster) -> None:
+@pytest.mark.parametrize(("percent", "shown"), [(5, "5"), ("0.5", "0.5")])
+def test_kubectl_get_shows_the_rollout_in_one_line(
+    admission: Admission, crds: Cluster, percent: int | str, shown: str
+) -> None:
     stored = admission.create(deployment("listed"))
     at = "2026-11-21T08:00:00Z"
     status = {
         "stable": {"revision": "listed-5f3a9c1b", "version": "6", "replicas": 4, "readyReplicas": 4},
         "candidate": {"revision": "listed-81d0aa37", "version": "7", "replicas": 1, "readyReplicas": 1},
-        "rollout": {"attempt": 1, "phase": "Canary", "step": 1, "percent": "0.5", "startedAt": at},
+        "rollout": {"attempt": 1, "phase": "Canary", "step": 1, "percent": percent, "startedAt": at},
         "conditions": [{"type": "Ready", "status": "True", "reason": "Serves", "lastTransitionTime": at}],
     }
-    path = "/apis/pointsman.dev/v1alpha1/namespaces/admission-tests/modeldeployments/listed/status"
-    assert admission.http.put(path, json={**stored, "status": status}).is_success
-    head, row = crds.kubectl("get", "-n", "admission-tests", "mdep", "listed").splitlines()
+    admission.update_status({**stored, "status": status})
+    head, row = crds.kubectl("get", "-n", admission.namespace, "mdep", "listed").splitlines()
     assert head.split() == ["NAME", "VERSION", "CANDIDATE", "PERCENT", "PHASE", "READY", "AGE"]
-    assert row.split()[:6] == ["listed", "6", "7", "0.5", "Canary", "True"]
+    assert row.split()[:6] == ["listed", "6", "7", shown, "Canary", "True"]
