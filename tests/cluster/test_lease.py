@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pointsman.cluster.answers import Missing
+from pointsman.cluster.kinds import Kind
+from pointsman.cluster.lease import Leadership, LeaseLost, Terms
+from pointsman.errors import Conflict, Unavailable
+
+TERMS = Terms(duration=15, renew=0, deadline=10, retry=0)
+
+
+class Api:
+    """One Lease, guarded by its resourceVersion like the API server's; `down` answers nothing."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.version = 0
+        self.down = False
+        self.swallow = False  # writes land, and their answers are lost
+
+    async def get(self, _kind: Kind, _namespace: str, name: str) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if self.down:
+            raise Unavailable("down")
+        if self.lease is None:
+            raise Missing(name)
+        return self.lease
+
+    async def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if self.lease is not None:
+            raise Conflict("exists")
+        return self._store(body)
+
+    async def put(self, body: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if self.down:
+            raise Unavailable("down")
+        if self.lease is None or body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise Conflict("modified")
+        stored = self._store(body)
+        if self.swallow:
+            self.swallow = False
+            raise Unavailable("no answer")
+        return stored
+
+    def _store(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        self.lease = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}}
+        return self.lease
+
+    @property
+    def holder(self) -> str:
+        return "" if self.lease is None else self.lease["spec"]["holderIdentity"]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def contender(api: Api, identity: str, clock: Clock) -> Leadership:
+    return Leadership(
+        api,  # type: ignore[arg-type]
+        namespace="default",
+        name="pointsman",
+        identity=identity,
+        terms=TERMS,
+        clock=clock,
+    )
+
+
+async def test_one_of_two_wins() -> None:
+    api, clock = Api(), Clock()
+    tries = await asyncio.gather(contender(api, "a", clock)._try(), contender(api, "b", clock)._try())
+    assert sorted(tries) == [False, True]
+    assert api.holder in ("a", "b")
+
+
+async def test_a_lease_that_is_renewed_is_not_taken_and_one_that_is_not_is() -> None:
+    api, clock = Api(), Clock()
+    first, second = contender(api, "a", clock), contender(api, "b", clock)
+    assert await first._try()
+    for _ in range(5):
+        clock.now += 10
+        await first._renew()
+        assert not await second._try()
+    clock.now += 14
+    assert not await second._try()
+    clock.now += 2
+    assert await second._try()
+    assert api.holder == "b"
+    with pytest.raises(LeaseLost, match="taken by b"):
+        await first._renew()
+
+
+async def test_expiry_is_measured_by_our_own_clock_from_when_we_saw_it() -> None:
+    api, clock = Api(), Clock()
+    assert await contender(api, "a", clock)._try()
+    clock.now += 1000
+    late = contender(api, "b", clock)
+    assert not await late._try()  # seen for the first time: it may have been renewed a moment ago
+    clock.now += 16
+    assert await late._try()
+
+
+async def test_a_released_lease_is_free_at_once() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    await first.release()
+    assert await contender(api, "b", clock)._try()
+
+
+async def test_release_of_a_lease_that_is_not_ours_leaves_it() -> None:
+    api, clock = Api(), Clock()
+    assert await contender(api, "a", clock)._try()
+    waiting = contender(api, "b", clock)
+    await waiting._try()
+    await waiting.release()
+    assert api.holder == "a"
+
+
+async def test_a_renewal_whose_answer_was_lost_is_no_loss() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    api.swallow = True
+    await first._renew()
+    assert api.holder == "a"
+
+
+async def test_without_an_api_server_the_lease_is_lost_before_others_may_take_it() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    api.down = True
+
+    async def pass_time() -> None:
+        while clock.now < TERMS.duration:
+            clock.now += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    passing = asyncio.create_task(pass_time())
+    with pytest.raises(LeaseLost, match="could not be renewed"):
+        await first._renew()
+    assert clock.now < TERMS.duration
+    await passing
+
+
+async def test_a_deleted_lease_is_lost() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    api.lease = None
+    with pytest.raises(LeaseLost, match="deleted"):
+        await first._renew()
