@@ -1,0 +1,42 @@
+"""Helm as the cluster builds it, and what it makes of the chart."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hack.cluster import binaries
+
+CHART = Path(__file__).parents[2] / "charts" / "pointsman"
+PROMETHEUS = "prometheus.url=http://prometheus:9090"  # the only value that has no default
+
+
+@dataclass(frozen=True)
+class Helm:
+    """The helm program."""
+
+    program: Path
+
+    def __call__(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own helm and our own chart
+            [self.program, *words], capture_output=True, text=True, check=False
+        )
+
+    def render(self, *values: str) -> list[dict[str, Any]]:
+        """The objects of the chart with these values (`path=value`)."""
+        words = [word for value in (PROMETHEUS, *values) for word in ("--set", value)]
+        done = self("template", "pointsman", CHART, "--namespace", "pointsman", *words)
+        assert not done.returncode, done.stderr
+        return [obj for obj in yaml.safe_load_all(done.stdout) if obj]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    tool = next(tool for tool in binaries.ALL_TOOLS if "helm" in tool.packages)
+    binaries.build((tool,))
+    return Helm(binaries.program("helm"))

@@ -1,0 +1,153 @@
+"""The chart renders what it says, refuses wrong values with their path, and the API server takes all of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hack.cluster.fixtures import Cluster
+    from tests.chart.conftest import Helm
+
+REPOSITORY = Path(__file__).parents[2]
+CHART = REPOSITORY / "charts" / "pointsman"
+PROMETHEUS = "prometheus.url=http://prometheus:9090"
+
+
+def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = [obj for obj in objects if obj["kind"] == kind]
+    return found
+
+
+def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def test_lint_has_nothing_to_say(helm: Helm) -> None:
+    done = helm("lint", "--strict", CHART, "--set", PROMETHEUS)
+    assert not done.returncode, done.stdout
+
+
+def test_the_crds_are_the_generated_ones() -> None:
+    generated = {file.name: file.read_text() for file in (REPOSITORY / "crds").glob("*.yaml")}
+    shipped = {file.name: file.read_text() for file in (CHART / "crds").glob("*.yaml")}
+    assert len(generated) == 4
+    assert shipped == generated, "run: python -m pointsman.api.crd charts/pointsman/crds"
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("prometheus.url=", "at '/prometheus/url': '' does not match pattern"),
+        (
+            "prometheus.url=prometheus:9090",
+            "at '/prometheus/url': 'prometheus:9090' does not match pattern '^https?://",
+        ),
+        ("gateway.metrics=istio", "at '/gateway/metrics': value must be one of '', 'envoy-gateway'"),
+        ("replicas=0", "at '/replicas': minimum: got 0, want 1"),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        (
+            "image.pullPolicy=Sometimes",
+            "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+        ),
+        ("image.name=x", "at '/image': additional properties 'name' not allowed"),
+        ("storageInitializer.image=", "at '/storageInitializer/image': '' does not match pattern"),
+        ("runtimes.vllm.enabled=true", "at '/runtimes': additional properties 'vllm' not allowed"),
+        ("podMonitor.interval=often", "at '/podMonitor/interval': 'often' does not match pattern"),
+        ("prometeus.url=http://x", "additional properties 'prometeus' not allowed"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(helm: Helm, value: str, complaint: str) -> None:
+    done = helm("template", CHART, "--set", PROMETHEUS, "--set", value)
+    assert done.returncode
+    assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "argument"),
+    [
+        ("replicas=1", "--prometheus-url=http://prometheus:9090"),
+        ("gateway.metrics=envoy-gateway", "--gateway-metrics=envoy-gateway"),
+        ("storageInitializer.image=mirror/init:1", "--storage-initializer=mirror/init:1"),
+    ],
+)
+def test_what_is_set_reaches_the_operator(helm: Helm, value: str, argument: str) -> None:
+    assert argument in container(helm.render(value))["args"]
+
+
+def test_the_operators_image_has_the_charts_version_unless_told_otherwise(helm: Helm) -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert container(helm.render())["image"] == f"pointsman:{version}"
+    assert container(helm.render("image.repository=here/it", "image.tag=v2"))["image"] == "here/it:v2"
+
+
+def test_the_catalogue_takes_the_image_of_the_values(helm: Helm) -> None:
+    runtime = only(helm.render("runtimes.mlserver.image=mirror/mlserver:1"), "ModelRuntime")
+    images = {it["name"]: it["image"] for it in runtime["spec"]["template"]["spec"]["containers"]}
+    assert images["model"] == "mirror/mlserver:1"
+
+
+def test_the_catalogue_can_be_left_out(helm: Helm) -> None:
+    kinds = {obj["kind"] for obj in helm.render("runtimes.mlserver.enabled=false", "policies.standard.enabled=false")}
+    assert not kinds & {"ModelRuntime", "RolloutPolicy"}
+
+
+def test_the_pod_monitor_copies_the_labels_that_separate_the_arms(helm: Helm) -> None:
+    assert "PodMonitor" not in {obj["kind"] for obj in helm.render()}
+    monitor = only(helm.render("podMonitor.enabled=true", "podMonitor.labels.release=kps"), "PodMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "kps"
+    assert monitor["spec"]["podTargetLabels"] == ["pointsman.dev/deployment", "pointsman.dev/revision"]
+    runtime = only(helm.render(), "ModelRuntime")
+    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == runtime["spec"]["metrics"]["port"]
+
+
+@pytest.fixture(scope="module")
+def crds(bare: Cluster) -> Cluster:
+    bare.kubectl("apply", "--server-side", "--force-conflicts", "-f", CHART / "crds")
+    bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", CHART / "crds")
+    return bare
+
+
+@pytest.fixture(scope="module")
+def restricted(bare: Cluster) -> Iterator[str]:
+    """A namespace that takes only pods that keep the strictest of Kubernetes' pod security standards."""
+    name = f"chart-{uuid4().hex[:8]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    bare.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "pointsman", "namespace": name}}
+    bare.kubectl("apply", "-f", "-", stdin=json.dumps(account))
+    yield name
+    bare.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.bare
+def test_the_api_server_takes_every_object(helm: Helm, crds: Cluster, restricted: str) -> None:
+    objects = helm.render("gateway.metrics=envoy-gateway")
+    for obj in objects:
+        if "namespace" in obj["metadata"]:
+            obj["metadata"]["namespace"] = restricted
+    everything = yaml.safe_dump_all(objects)
+    answer = crds.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=everything)
+    assert len(answer.splitlines()) == len(objects)
+
+
+@pytest.mark.bare
+def test_the_operators_pod_keeps_the_restricted_standard(helm: Helm, bare: Cluster, restricted: str) -> None:
+    template = only(helm.render(), "Deployment")["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", "namespace": restricted},
+        "spec": template["spec"],
+    }
+    assert "dry run" in bare.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
