@@ -73,6 +73,21 @@ MERGED = {
         container(ports=[{"containerPort": 80, "$patch": "delete"}, {"name": "http", "containerPort": 81}]),
         container(ports=[{"name": "http", "containerPort": 81}]),
     ),
+    "$patch: delete takes a field away, as null does": (
+        container(image="a", resources={"limits": {"cpu": 1}}),
+        container(resources={"$patch": "delete"}),
+        container(image="a"),
+    ),
+    "$patch: replace takes an object as it is": (
+        container(image="a", env=[{"name": "A", "value": "1"}]),
+        container(image="b", **{"$patch": "replace"}),
+        container(image="b"),
+    ),
+    "$patch: replace on the whole template forgets the lower one": (
+        {"metadata": {"labels": {"a": "b"}}, **container(image="a")},
+        {"$patch": "replace", **container(image="b")},
+        container(image="b"),
+    ),
     "volume mounts are merged by path": (
         container(volumeMounts=[{"mountPath": "/a", "name": "v", "readOnly": True}]),
         container(volumeMounts=[{"mountPath": "/a", "subPath": "x"}]),
@@ -148,10 +163,24 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "template.spec.containers[name=model].resources.limits is a number; write an object",
     ),
     "another directive of strategic merge": (
-        {"spec": {"$patch": "replace"}},
+        {"spec": {"$patch": "merge"}},
         (
-            "template.spec has `$patch: replace`; write `$patch: delete` in an item of a list that is merged by key, and"
-            " `null` to delete a field"
+            "template.spec has a `$patch` that does not work there; `$patch: replace` takes an object as it is,"
+            " `$patch: delete` takes away a field, or an item of a list that is merged by key"
+        ),
+    ),
+    "deleting everything": (
+        {"$patch": "delete"},
+        (
+            "template has a `$patch` that does not work there; `$patch: replace` takes an object as it is,"
+            " `$patch: delete` takes away a field, or an item of a list that is merged by key"
+        ),
+    ),
+    "deleting from a list without keys": (
+        {"spec": {"tolerations": [{"key": "gpu", "$patch": "delete"}]}},
+        (
+            "template.spec.tolerations[0] has a `$patch` that does not work there; `$patch: replace` takes an object as it"
+            " is, `$patch: delete` takes away a field, or an item of a list that is merged by key"
         ),
     ),
 }

@@ -30,7 +30,7 @@ The OpenAPI document does not say so; without this, replacing a runtime's `value
 command would give an object with both, which the API server refuses. Volumes are covered by `Field.keep`.
 """
 
-_DELETE = "$patch"
+_DIRECTIVE: Final = "$patch"
 
 
 def lay(base: Json, over: Json, *, where: str = "template") -> Json:
@@ -38,8 +38,9 @@ def lay(base: Json, over: Json, *, where: str = "template") -> Json:
 
     Args:
         base: A PodTemplateSpec without null fields: `{}`, or what this function returned.
-        over: A PodTemplateSpec as somebody wrote it. `null` deletes a field; an item with `$patch: delete` deletes the
-            item with its key from a keyed list.
+        over: A PodTemplateSpec as somebody wrote it. `null` deletes a field. An object with `$patch: delete` deletes
+            what `base` has in its place, one with `$patch: replace` ignores it: strategic merge's directives, needed
+            for items of keyed lists and because a client-side `kubectl apply` swallows nulls.
         where: What errors call `over`, such as `spec.template`.
 
     Returns:
@@ -69,14 +70,9 @@ def _children(value: object) -> Sequence[object]:
 
 def _object(kind: str | None, base: Json, over: Json, where: str) -> Json:
     fields = KINDS.get(kind, {}) if kind is not None else {}
-    merged = dict(base)
-    if _DELETE in over:
-        raise Terminal(
-            f"{where} has `{_DELETE}: {over[_DELETE]}`; write `{_DELETE}: delete` in an item of a list that is merged"
-            " by key, and `null` to delete a field"
-        )
+    over, merged = _directed(base, over, where)
     for name, value in over.items():
-        if value is None:
+        if value is None or _deletes(value):
             merged.pop(name, None)
         else:
             merged[name] = _value(fields.get(name), merged.get(name), value, f"{where}.{name}")
@@ -85,6 +81,22 @@ def _object(kind: str | None, base: Json, over: Json, where: str) -> Json:
     if named:
         merged = {name: value for name, value in merged.items() if name not in one_of - named}
     return merged
+
+
+def _deletes(value: object) -> bool:
+    return isinstance(value, dict) and value.get(_DIRECTIVE) == "delete"
+
+
+def _directed(base: Json, over: Json, where: str) -> tuple[Json, Json]:
+    """`over` without its directive, and what it is laid over."""
+    if _DIRECTIVE not in over:
+        return over, dict(base)
+    if over[_DIRECTIVE] != "replace":
+        raise Terminal(
+            f"{where} has a `{_DIRECTIVE}` that does not work there; `{_DIRECTIVE}: replace` takes an object as it is,"
+            f" `{_DIRECTIVE}: delete` takes away a field, or an item of a list that is merged by key"
+        )
+    return {name: value for name, value in over.items() if name != _DIRECTIVE}, {}
 
 
 def _value(field: Field | None, base: Any, over: Any, where: str) -> Any:
@@ -112,7 +124,7 @@ def _keyed(field: Field, base: list[Json], over: list[Any], where: str) -> list[
         if key in seen:
             raise Terminal(f"{path} is there twice; keep one")
         seen.add(key)
-        if item.get(_DELETE) == "delete":
+        if _deletes(item):
             merged.pop(key, None)
             continue
         below = merged.get(key, {})
