@@ -13,12 +13,12 @@ import httpx
 import pytest
 import yaml
 
-from hack.cluster.fixtures import Cluster, bare
+from hack.cluster.fixtures import Cluster, bare, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bare"]
+__all__ = ["bare", "cluster"]
 
 CRDS = Path(__file__).parent.parent / "crds"
 
