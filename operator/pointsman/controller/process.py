@@ -33,6 +33,7 @@ from pointsman.controller.workers import Workers
 from pointsman.errors import PointsmanError, Retryable, Terminal
 from pointsman.prometheus import reader as prometheus
 from pointsman.rollout import observed
+from pointsman.signals import profiles
 from pointsman.signals.queries import Labels
 from pointsman.signals.reading import Reading
 
@@ -184,6 +185,7 @@ async def run(settings: Settings, decision: Decision) -> int:
     metrics, pulse = Metrics(), Pulse(settings.silence_limit)
     async with contextlib.AsyncExitStack() as stack:
         try:
+            _checked(settings)
             reader = _reader(settings, stack)
             api = await connect(settings.kubeconfig)
             client = Client(api, metrics.requested)
@@ -196,6 +198,14 @@ async def run(settings: Settings, decision: Decision) -> int:
         except (PointsmanError, OSError) as failure:
             _log.error("ended", error=str(failure))
             return 1
+
+
+def _checked(settings: Settings) -> None:
+    if settings.gateway_metrics is not None:
+        try:
+            profiles.gateway(settings.gateway_metrics)
+        except ValueError as mistake:
+            raise Terminal(f"--gateway-metrics: {mistake}") from mistake
 
 
 def _reader(settings: Settings, stack: contextlib.AsyncExitStack) -> Reader:
