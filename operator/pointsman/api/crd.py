@@ -67,67 +67,78 @@ def _condition(type_: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].status'
 
 
-def kinds() -> tuple[Kind, ...]:
-    """The kinds of the API."""
-    return (
-        Kind(
-            kind="ModelDeployment",
-            short="mdep",
-            scope="Namespaced",
-            description="Which version of a model should serve, and how a new one takes over.",
-            spec=_user(ModelDeploymentSpec),
-            status=_status(ModelDeploymentStatus),
-            columns=(
-                ("Version", ".status.stable.version"),
-                ("Candidate", ".status.candidate.version"),
-                ("Percent", ".status.rollout.percent"),
-                ("Phase", ".status.rollout.phase"),
-                ("Ready", _condition("Ready")),
-            ),
-            names=(
-                (
-                    f"self.metadata.name.size() <= {NAME_LIMIT}",
-                    f"write a name of at most {NAME_LIMIT} characters: revisions add 9 and have to fit into a label",
-                ),
-                (
-                    "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-                    "write a name of lower-case letters, digits and `-` that begins with a letter, as a Service's",
-                ),
-            ),
-            scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.stable.replicas"},
+def _model_deployment() -> Kind:
+    return Kind(
+        kind="ModelDeployment",
+        short="mdep",
+        scope="Namespaced",
+        description="Which version of a model should serve, and how a new one takes over.",
+        spec=_user(ModelDeploymentSpec),
+        status=_status(ModelDeploymentStatus),
+        columns=(
+            ("Version", ".status.stable.version"),
+            ("Candidate", ".status.candidate.version"),
+            ("Percent", ".status.rollout.percent"),
+            ("Phase", ".status.rollout.phase"),
+            ("Ready", _condition("Ready")),
         ),
-        Kind(
-            kind="ModelRevision",
-            short="mrev",
-            scope="Namespaced",
-            description="One immutable version as it runs, and the record of its attempts; written by the operator.",
-            spec=_user(ModelRevisionSpec),
-            status=_status(ModelRevisionStatus),
-            columns=(
-                ("Deployment", ".spec.deployment"),
-                ("Version", ".spec.model.version"),
-                ("State", ".status.state"),
+        names=(
+            (
+                f"self.metadata.name.size() <= {NAME_LIMIT}",
+                f"write a name of at most {NAME_LIMIT} characters: revisions add 9 and have to fit into a label",
+            ),
+            (
+                "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+                "write a name of lower-case letters, digits and `-` that begins with a letter, as a Service's",
             ),
         ),
-        Kind(
-            kind="ModelRuntime",
-            short="mrt",
-            scope="Cluster",
-            description="How a model server is run and what its metrics are called.",
-            spec=structural(ModelRuntimeSpec),
-            status=_status(ModelRuntimeStatus),
-            columns=(("Accepted", _condition("Accepted")),),
-        ),
-        Kind(
-            kind="RolloutPolicy",
-            short="rpol",
-            scope="Cluster",
-            description="The steps a candidate takes and the proof it has to give.",
-            spec=structural(RolloutPolicySpec),
-            status=_status(RolloutPolicyStatus),
-            columns=(("Accepted", _condition("Accepted")),),
+        scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.stable.replicas"},
+    )
+
+
+def _model_revision() -> Kind:
+    return Kind(
+        kind="ModelRevision",
+        short="mrev",
+        scope="Namespaced",
+        description="One immutable version as it runs, and the record of its attempts; written by the operator.",
+        spec=_user(ModelRevisionSpec),
+        status=_status(ModelRevisionStatus),
+        columns=(
+            ("Deployment", ".spec.deployment"),
+            ("Version", ".spec.model.version"),
+            ("State", ".status.state"),
         ),
     )
+
+
+def _model_runtime() -> Kind:
+    return Kind(
+        kind="ModelRuntime",
+        short="mrt",
+        scope="Cluster",
+        description="How a model server is run and what its metrics are called.",
+        spec=structural(ModelRuntimeSpec),
+        status=_status(ModelRuntimeStatus),
+        columns=(("Accepted", _condition("Accepted")),),
+    )
+
+
+def _rollout_policy() -> Kind:
+    return Kind(
+        kind="RolloutPolicy",
+        short="rpol",
+        scope="Cluster",
+        description="The steps a candidate takes and the proof it has to give.",
+        spec=structural(RolloutPolicySpec),
+        status=_status(RolloutPolicyStatus),
+        columns=(("Accepted", _condition("Accepted")),),
+    )
+
+
+def kinds() -> tuple[Kind, ...]:
+    """The kinds of the API."""
+    return (_model_deployment(), _model_revision(), _model_runtime(), _rollout_policy())
 
 
 def definition(kind: Kind) -> Object:

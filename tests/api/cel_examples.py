@@ -1,0 +1,258 @@
+"""The table behind test_cel: for every sentence that a CEL rule says, values that earn it and values that do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Values of the field (or object, or list) that a rule judges."""
+
+    bad: tuple[Any, ...]
+    good: tuple[Any, ...] = ()
+
+
+TEMPLATE = {"spec": {"containers": [{"name": "model", "image": "registry.example.com/churn:7"}]}}
+MODEL = {"version": "7"}
+CANARY, APPROVAL = {"canary": {"percent": 5}}, {"approval": {}}
+GATEWAY = {"name": "models", "namespace": "gateways"}
+
+EXAMPLES = {
+    # --- names and places
+    "write a name of at most 54 characters: revisions add 9 and have to fit into a label": Examples(
+        bad=({"metadata": {"name": "a" * 55}},), good=({"metadata": {"name": "a" * 54}},)
+    ),
+    "write a name of lower-case letters, digits and `-` that begins with a letter, as a Service's": Examples(
+        bad=({"metadata": {"name": "7b-chat"}}, {"metadata": {"name": "churn.v2"}}),
+        good=({"metadata": {"name": "chat-7b"}},),
+    ),
+    "write the name of a Kubernetes object: lower-case letters, digits, `-` and `.`": Examples(
+        bad=("Models", "a_b", "-a", ""), good=("mlserver", "team-a.v1", "7b")
+    ),
+    "write a name of lower-case letters, digits and `-`": Examples(bad=("a.b", "A", ""), good=("latency-p99", "7b")),
+    "write a URI such as pvc://claim/path, oci://registry/image:tag or https://host/path": Examples(
+        bad=("/mnt/models", "models/churn", "s3:/bucket", "s3:///key", "https://host/a b", "S3://bucket", ""),
+        good=("s3://bucket/key", "https://host/model.joblib?x=1", "hf://org/model", "oci://r.example.com/a:1"),
+    ),
+    "write pvc://claim/path: a PersistentVolumeClaim of this namespace and a path in it without `.` and `..`": Examples(
+        bad=(
+            "pvc://Models/churn",
+            "pvc://models/../etc",
+            "pvc://models/a/..",
+            "pvc://models/./a",
+            "pvc:models",
+            "pvc://models_x/a",
+        ),
+        good=("pvc://models/churn/7", "pvc://models", "pvc://models/", "pvc://models/a..b/.hidden"),
+    ),
+    "write the name of a container port, such as http, or its number from 1 to 65535": Examples(
+        bad=(0, 65536, "8080", "Http", "http_1"), good=(1, 65535, "http", "h2c")
+    ),
+    "write a host name in lower case without port, such as churn.example.com or *.example.com": Examples(
+        bad=("Churn.example.com", "churn.example.com:80", "http://churn", "*", "a.*.com", "10.0.0.1", "a..b"),
+        good=("churn.example.com", "*.example.com", "churn", "1.example.com"),
+    ),
+    "write an API group, such as gateway.networking.k8s.io": Examples(
+        bad=("Gateway", "gateway.networking.k8s.io/v1"), good=("", "gateway.networking.k8s.io")
+    ),
+    "write a kind, such as Gateway": Examples(bad=("gateway.v1", "", "7"), good=("Gateway", "Service")),
+    "write each Gateway once, or give each entry its own sectionName or port": Examples(
+        bad=(
+            [GATEWAY, GATEWAY],
+            [{**GATEWAY, "sectionName": "web"}, {**GATEWAY, "sectionName": "web"}],
+            [{"name": "models"}, GATEWAY, {"name": "models"}],
+        ),
+        good=(
+            [GATEWAY, {"name": "models"}],
+            [{**GATEWAY, "sectionName": "web"}, {**GATEWAY, "sectionName": "secure"}],
+            [{**GATEWAY, "port": 80}, {**GATEWAY, "port": 443}],
+        ),
+    ),
+    # --- how a model is served
+    "say how to serve it: name a `runtime`, give `model.format`, or write a `template`": Examples(
+        bad=({"model": MODEL}, {"model": MODEL, "port": 8080}),
+        good=(
+            {"model": MODEL, "runtime": "mlserver"},
+            {"model": {**MODEL, "format": {"name": "sklearn"}}},
+            {"model": MODEL, "template": TEMPLATE, "port": 8080},
+        ),
+    ),
+    "write `port`, the port requests go to: a `template` alone does not say it": Examples(
+        bad=({"model": MODEL, "template": TEMPLATE},),
+        good=(
+            {"model": MODEL, "template": TEMPLATE, "port": "http"},
+            {"model": MODEL, "template": TEMPLATE, "runtime": "mlserver"},
+        ),
+    ),
+    "remove `port` and `metrics`, which the runtime says; they belong to a `template` alone": Examples(
+        bad=(
+            {"model": MODEL, "runtime": "mlserver", "port": 8080},
+            {"model": {**MODEL, "format": {"name": "sklearn"}}, "template": TEMPLATE, "port": 8080},
+            {"model": MODEL, "runtime": "mlserver", "metrics": {"port": 8082, "latency": {"histogram": "h"}}},
+        ),
+        good=({"model": MODEL, "template": TEMPLATE, "port": 8080},),
+    ),
+    "say what to read: `requests` answers the signal Errors, `latency` the signal Latency": Examples(
+        bad=({"port": 8082}, {"port": 8082, "path": "/metrics"}),
+        good=({"port": 8082, "latency": {"histogram": "request_seconds"}},),
+    ),
+    "write a path that begins with `/`, such as /metrics, without a query": Examples(
+        bad=("metrics", "/metrics?x=1", "/a b", ""), good=("/", "/metrics", "/monitoring/prometheus/metrics")
+    ),
+    "write the name of a metric: letters, digits, `_` and `:`, no label matchers": Examples(
+        bad=('requests_total{code="500"}', "requests-total", "5xx", ""),
+        good=("requests_total", ":tensorflow:serving:request_count"),
+    ),
+    "write Prometheus label names: letters, digits and `_`, not `__` at the start": Examples(
+        bad=({"status-code": "5.."}, {"__name__": ".*"}, {"5xx": ".*"}, {"": ".*"}, {"a" * 129: ".*"}),
+        good=({"status_code": "5.."}, {"_code": "5.."}, {"le": "1"}),
+    ),
+    "write the name of a histogram without _bucket, _sum or _count": Examples(
+        bad=("request_seconds_bucket", "request_seconds_sum", "request_seconds_count", "request seconds"),
+        good=("request_seconds", "tgi_request_duration", "vllm:e2e_request_latency_seconds"),
+    ),
+    # --- steps
+    "write exactly one of `canary` and `approval` in a step": Examples(
+        bad=({}, {"hold": "5m"}, {**CANARY, **APPROVAL}), good=(CANARY, APPROVAL)
+    ),
+    "remove `hold`: an approval waits for a person": Examples(
+        bad=({**APPROVAL, "hold": "5m"},), good=({**CANARY, "hold": "5m"},)
+    ),
+    'write more than 0 and less than 100 percent, such as 5 or "0.5"; promotion follows the last step': Examples(
+        bad=(0, 100, -5, 101, "0", "0.00", "100", "5%", "0.005", "five"), good=(1, 99, "0.5", "99.99", "33.3")
+    ),
+    "write the canary percentages in rising order: the share only grows from step to step": Examples(
+        bad=(
+            {"steps": [{"canary": {"percent": 50}}, {"canary": {"percent": 5}}]},
+            {"steps": [{"canary": {"percent": 9}}, APPROVAL, {"canary": {"percent": "9.0"}}]},
+        ),
+        good=({"steps": [{"canary": {"percent": "0.5"}}, APPROVAL, {"canary": {"percent": 10}}, APPROVAL]},),
+    ),
+    "remove `gates`, or add a canary step: with approvals only there is no traffic to compare": Examples(
+        bad=({"steps": [APPROVAL], "gates": [{"name": "errors", "signal": "Errors"}]},),
+        good=(
+            {"steps": [APPROVAL]},
+            {"steps": [APPROVAL], "gates": []},
+            {"steps": [APPROVAL, CANARY], "gates": [{"name": "errors", "signal": "Errors"}]},
+        ),
+    ),
+    'write maxSurge: "100%", or add a canary step: with approvals only everything moves at once': Examples(
+        bad=({"steps": [APPROVAL, APPROVAL], "capacity": {"maxSurge": "50%"}},),
+        good=(
+            {"steps": [APPROVAL], "capacity": {"maxSurge": "100%"}},
+            {"steps": [APPROVAL], "capacity": {"maxSurge": 4}},
+            {"steps": [CANARY, APPROVAL], "capacity": {"maxSurge": "50%"}},
+        ),
+    ),
+    # --- gates
+    "remove `quantiles`, or write `signal: Latency`: only a Latency gate has quantiles": Examples(
+        bad=({"name": "errors", "signal": "Errors", "quantiles": ["0.5"]},),
+        good=({"name": "latency", "signal": "Latency", "quantiles": ["0.5"]},),
+    ),
+    "write `ratio` instead of `points`: a Latency gate is measured in times of stable's quantile": Examples(
+        bad=(
+            {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2", "points": "1"}},
+            {"name": "latency", "signal": "Latency", "harm": {"points": "1"}},
+        ),
+        good=(
+            {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
+            {"name": "errors", "signal": "Errors", "tolerance": {"points": "1"}},
+        ),
+    ),
+    'write a `ratio`, such as "1.5", or `points`, such as "0.1"': Examples(bad=({},), good=({"ratio": "1.5"},)),
+    'a tolerance needs room: a ratio above "1", such as "1.5", or points above "0", such as "0.1"': Examples(
+        bad=({"ratio": "1"}, {"points": "0"}, {"ratio": "1.0", "points": "0.0"}),
+        good=({"ratio": "1.01"}, {"points": "0.1"}, {"ratio": "1", "points": "0.1"}),
+    ),
+    'write a ratio of at least "1" in quotes: that many times as bad as stable is allowed': Examples(
+        bad=("0.99", "1,5", "-2", "1.", ".5", "x", ""), good=("1", "1.5", "30")
+    ),
+    'write percentage points in quotes from "0" to "100"': Examples(
+        bad=("100.1", "-1", "1%", ""), good=("0", "0.1", "100")
+    ),
+    'write a quantile between 0 and 1 in quotes, such as "0.99"': Examples(
+        bad=("1", "0", "0.0", "99", "p99", "1.5"), good=("0.5", "0.999", ".9")
+    ),
+    # --- times, rates, capacity
+    "write a duration above zero, such as 30s, 5m or 1h30m": Examples(
+        bad=("0s", "0h0m", "5", "5 m", "-5m", "1d", ""), good=("30s", "1h30m", "0.5h", "500ms", "999999h999999h9h")
+    ),
+    "write a duration, such as 0s, 30s or 1h30m": Examples(bad=("0", "1d", ""), good=("0s", "30m")),
+    "write an interval of at least 1s, and no shorter than Prometheus' scrape interval, such as 10s": Examples(
+        bad=("999ms", "0s", "10", ""), good=("1s", "10s", "1m30s")
+    ),
+    'write a percentage in quotes from "0.001" to "20"': Examples(
+        bad=("0", "0.0001", "20.1", "1%", ""), good=("1", "5", "0.001", "20")
+    ),
+    'write a number of pods, such as 1, or a percentage, such as "25%"': Examples(
+        bad=(-1, 10001, "1", "101%", "2.5%", "00%"), good=(0, 4, "0%", "100%")
+    ),
+    "give maxSurge or maxUnavailable at least 1: with both 0 there is no pod to start with": Examples(
+        bad=({"maxSurge": 0, "maxUnavailable": 0}, {"maxSurge": "0%", "maxUnavailable": 0}),
+        good=({"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 0}, {"maxUnavailable": "0%"}),
+    ),
+    "write maxSurge of at least 1, or more replicas: one pod cannot make room for the next version": Examples(
+        bad=(
+            {"model": MODEL, "runtime": "mlserver", "rollout": {"capacity": {"maxSurge": 0}}},
+            {"model": MODEL, "runtime": "mlserver", "replicas": 1, "rollout": {"capacity": {"maxSurge": "0%"}}},
+        ),
+        good=(
+            {"model": MODEL, "runtime": "mlserver", "replicas": 2, "rollout": {"capacity": {"maxSurge": 0}}},
+            {"model": MODEL, "runtime": "mlserver", "rollout": {"capacity": {"maxSurge": 1}}},
+        ),
+    ),
+}
+
+IMMUTABLE = "edit the ModelDeployment, which makes a new revision: this one does not change"
+
+METRICS = {
+    "port": "metrics",
+    "path": "/metrics",
+    "requests": {"counter": "requests_total", "match": {"path": "/infer"}, "failed": {"code": "5.."}},
+    "latency": {"histogram": "request_seconds", "unit": "s", "match": {"path": "/infer"}},
+}
+ROLLOUT = {
+    "steps": [{"canary": {"percent": 5}, "hold": "5m"}, APPROVAL],
+    "gates": [
+        {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
+        {"name": "errors", "signal": "Errors", "source": "Gateway", "required": False},
+    ],
+    "interval": "10s",
+    "confidence": {"falseRollback": "1", "falsePromotion": "5"},
+    "deadline": "2h",
+    "whenUndecided": "Hold",
+    "capacity": {"maxSurge": "25%", "maxUnavailable": 0},
+    "warmup": {"duration": "30s", "requests": 50},
+    "progressDeadline": "10m",
+    "keepPrevious": "30m",
+}
+SPECS: dict[str, Object] = {
+    "ModelDeployment": {
+        "model": {"version": "7", "storageUri": "pvc://models/churn/7"},
+        "template": TEMPLATE,
+        "port": "http",
+        "metrics": METRICS,
+        "replicas": 4,
+        "traffic": {"parentRefs": [GATEWAY], "hostnames": ["churn.example.com"]},
+        "rollout": ROLLOUT,
+    },
+    "ModelRevision": {
+        "deployment": "churn",
+        "model": {"version": "7", "format": {"name": "sklearn"}, "storageUri": "pvc://models/churn/7"},
+        "runtime": {"name": "mlserver", "generation": 3},
+        "template": TEMPLATE,
+        "port": "http",
+        "metrics": METRICS,
+    },
+    "ModelRuntime": {
+        "formats": [{"name": "sklearn", "autoSelect": True}],
+        "template": TEMPLATE,
+        "port": "http",
+        "metrics": METRICS,
+    },
+    "RolloutPolicy": ROLLOUT,
+}
