@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.modeldeployment import Traffic
+from pointsman.api.modeldeployment import ParentRef, Traffic
 from pointsman.api.values import WHOLE
-from pointsman.rollout.capacity import Split, pod_share
 
 Json = Mapping[str, Any]
 
@@ -52,7 +51,8 @@ class Switch:
     exists: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)  # by revision, in the switch's own units
     accepted: bool = False  # the gateway obeys what is written
-    problem: str | None = None  # why it does not
+    pending: bool = False  # the gateway has not answered to the newest weights yet
+    problem: str | None = None  # why it does not obey
     decided: str | None = None  # the final decision that was written with it
     resource_version: str | None = None
 
@@ -67,56 +67,59 @@ class Switch:
 def route_switch(route: Json | None, traffic: Traffic) -> Switch:
     """Read an HTTPRoute: weights from its one rule, acceptance from every parent it names."""
     if route is None:
-        return Switch(problem="the HTTPRoute is not written yet")
+        return Switch(pending=True, problem="the HTTPRoute is not written yet")
     rules = route["spec"].get("rules") or [{}]
     weights: dict[str, int] = {}
     for backend in rules[0].get("backendRefs") or ():
         weights[backend["name"]] = weights.get(backend["name"], 0) + int(backend.get("weight", 1))
-    problem = _refused(route, traffic)
+    pending, problem = _answer(route, traffic)
     return Switch(
         exists=True,
         weights=weights,
         accepted=problem is None,
+        pending=pending,
         problem=problem,
         decided=route["metadata"].get("annotations", {}).get(names.DECIDED),
         resource_version=route["metadata"].get("resourceVersion"),
     )
 
 
-def _refused(route: Json, traffic: Traffic) -> str | None:
-    """Why some parent does not obey the route as it is now; None: all of them do."""
+def _answer(route: Json, traffic: Traffic) -> tuple[bool, str | None]:
+    """What the Gateways say to the route as it is now: still to come, and why it is not obeyed; None: all of them obey."""
     generation = route["metadata"].get("generation")
     namespace = route["metadata"].get("namespace")
     parents = (route.get("status") or {}).get("parents", ())
     for wanted in traffic.parent_refs:
         gateway = f"{wanted.namespace or namespace}/{wanted.name}"
-        mine = [
-            parent
+        said = {
+            condition["type"]: condition
             for parent in parents
-            if parent["parentRef"]["name"] == wanted.name
-            and parent["parentRef"].get("namespace", namespace) == (wanted.namespace or namespace)
-            and parent["parentRef"].get("sectionName") == wanted.section_name
-        ]
-        if not mine:
-            return f"no gateway controller has answered for Gateway {gateway} yet; does it exist, and is its class installed?"
-        for condition in (c for parent in mine for c in parent.get("conditions", ())):
-            if condition["type"] not in ("Accepted", "ResolvedRefs"):
-                continue
+            if _same_parent(parent["parentRef"], wanted, namespace)
+            for condition in parent.get("conditions", ())
+        }
+        if "Accepted" not in said:
+            return True, f"no controller has answered for Gateway {gateway} yet; does its GatewayClass have one?"
+        for condition in (said["Accepted"], said.get("ResolvedRefs", said["Accepted"])):
             if condition.get("observedGeneration") != generation:
-                return f"Gateway {gateway} has not taken the newest weights yet"
+                return True, f"Gateway {gateway} has not taken the newest weights yet"
             if condition["status"] != "True":
-                return f"Gateway {gateway} refuses the route: {condition['reason']}: {condition.get('message', '')}".rstrip(
-                    ": "
-                )
-        if not any(c["type"] == "Accepted" for parent in mine for c in parent.get("conditions", ())):
-            return f"Gateway {gateway} has not taken the newest weights yet"
-    return None
+                why = ": ".join(part for part in (condition["reason"], condition.get("message", "")) if part)
+                return False, f"Gateway {gateway} refuses the route: {why}"
+    return False, None
+
+
+def _same_parent(ref: Json, wanted: ParentRef, namespace: str) -> bool:
+    return (
+        ref["name"] == wanted.name
+        and ref.get("namespace", namespace) == (wanted.namespace or namespace)
+        and ref.get("sectionName") == wanted.section_name
+    )
 
 
 def service_switch(service: Json | None, stable: tuple[str | None, Pods], candidate: tuple[str | None, Pods]) -> Switch:
     """Read the plain Service: it selects one revision, or all of the ModelDeployment's pods."""
     if service is None:
-        return Switch(problem="the Service is not written yet")
+        return Switch(pending=True, problem="the Service is not written yet")
     selected = (service["spec"].get("selector") or {}).get(names.REVISION)
     weights: dict[str, int] = {}
     for revision, arm in (stable, candidate):
@@ -131,8 +134,3 @@ def service_switch(service: Json | None, stable: tuple[str | None, Pods], candid
         decided=service["metadata"].get("annotations", {}).get(names.DECIDED),
         resource_version=service["metadata"].get("resourceVersion"),
     )
-
-
-def reachable(split: Split) -> int:
-    """The real share of a split behind a plain Service."""
-    return pod_share(split)

@@ -11,6 +11,8 @@ from pointsman.rollout.actions import attempt_value, recorded
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.policy import resolve
+from pointsman.rollout.shape import goal_split
+from pointsman.rollout.steps import not_ready
 
 
 def adopt(facts: Facts) -> Draft:
@@ -213,6 +215,7 @@ def start(draft: Draft) -> None:
     draft.candidate = facts.target
     draft.policy = resolve(attempt.policy)
     draft.rollout = RolloutStatus(attempt=attempt.attempt, phase="Preparing", started_at=attempt.started_at)
+    draft.waiting = not_ready(facts.pods(facts.target).ready, goal_split(draft).candidate)
     draft.evidence = record.Evidence(revision=facts.target, attempt=attempt.attempt)
     drop_previous(draft)
     draft.event(

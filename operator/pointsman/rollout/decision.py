@@ -31,9 +31,10 @@ def decide(observed: Observed, now: datetime) -> Plan:
     course.expire_previous(draft)
     _served(draft)
     wanted = shape(draft)
+    readiness.asked_for_more(draft, wanted.candidate)
     _say(draft, wanted)
     written = children.writes(draft, wanted)
-    return _plan(draft, written)
+    return _plan(draft, wanted, written)
 
 
 def pods_wanted(observed: Observed) -> frozenset[str]:
@@ -69,9 +70,9 @@ def _say(draft: Draft, wanted: Shape) -> None:
     draft.update(percent=percent(share), message=report.message(draft))
 
 
-def _plan(draft: Draft, written: children.Writes) -> Plan:
+def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     observed = draft.facts.observed
-    status = report.status(draft)
+    status = report.status(draft, wanted)
     changed = status.dump() != observed.deployment.status.dump()
     moved = status.rollout is not None and _moved(draft)
     report.save_evidence(draft, commits=moved or bool(written.after))

@@ -159,6 +159,7 @@ def _unready(draft: Draft) -> None:
     if not _is_unready(draft, rollout):
         if rollout.unready_since is not None:
             draft.update(unready_since=None, unready_seconds=_unready_for(rollout, draft.now))
+        _silent_gateway(draft)
         return
     if rollout.unready_since is None:
         rollout = draft.update(unready_since=draft.now)
@@ -171,6 +172,32 @@ def _unready(draft: Draft) -> None:
     _unavailable(draft, f"it was not ready for {_spoken(draft.policy.progress_deadline)} in total: {why}")
 
 
+def _silent_gateway(draft: Draft) -> None:
+    """A gateway that never answers to a step's share is as bad as pods that never become ready."""
+    if draft.rollout is None or draft.policy is None or draft.rollout.step_started_at is None:
+        return
+    switch = draft.facts.switch(draft.stable, draft.candidate)
+    if draft.rollout.phase not in _TRAFFIC or not switch.share(draft.candidate) or not switch.pending:
+        return
+    until = draft.rollout.step_started_at + draft.policy.progress_deadline
+    if draft.now < until:
+        draft.wakes.append(until)
+    elif draft.rollout.hold_started_at is None or draft.rollout.phase == "Promoting":
+        _unavailable(
+            draft, f"the gateway did not answer for {_spoken(draft.policy.progress_deadline)}: {switch.problem}"
+        )
+
+
+def asked_for_more(draft: Draft, candidate_pods: int) -> None:
+    """Start the clock of `progressDeadline` in the decision that asks for pods, not in the one that misses them."""
+    running = draft.running()
+    if running is None or draft.policy is None or running[1].unready_since is not None:
+        return
+    if candidate_pods > draft.facts.pods(draft.candidate).ready:
+        draft.update(unready_since=draft.now)
+        draft.wakes.append(draft.now + patience(timedelta()))
+
+
 def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
     seen = draft.facts.pods(draft.candidate)
     if not seen.exists or seen.ready < seen.asked:
@@ -181,7 +208,7 @@ def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
 def _route_trouble(draft: Draft) -> str | None:
     """Why the gateway does not obey a route that gives the candidate a share."""
     switch = draft.facts.switch(draft.stable, draft.candidate)
-    return None if switch.accepted or not switch.share(draft.candidate) else switch.problem
+    return switch.problem if switch.share(draft.candidate) and not switch.accepted and not switch.pending else None
 
 
 def _unready_for(rollout: RolloutStatus, now: datetime) -> int:

@@ -10,14 +10,14 @@ from pointsman.api.values import percent
 from pointsman.rollout import actions, readiness, wording
 from pointsman.rollout.acceptance import Refusal
 from pointsman.rollout.draft import Draft
-from pointsman.rollout.shape import live_share, routed
+from pointsman.rollout.shape import Shape, live_share, routed
 from pointsman.rollout.steps import past_deadline
 
 SAVE_EVERY = timedelta(minutes=1)
 _Says = tuple[bool | None, str, str]
 
 
-def status(draft: Draft) -> ModelDeploymentStatus:
+def status(draft: Draft, wanted: Shape) -> ModelDeploymentStatus:
     """The status to write; equal to the one that is there where nothing changed."""
     facts, deployment = draft.facts, draft.facts.observed.deployment
     generation = deployment.generation
@@ -38,9 +38,9 @@ def status(draft: Draft) -> ModelDeploymentStatus:
     return ModelDeploymentStatus(
         observed_generation=generation,
         url=f"http://{traffic.hostnames[0]}" if traffic is not None and traffic.hostnames else None,
-        stable=_arm(draft, draft.stable),
-        candidate=_arm(draft, draft.candidate),
-        previous=_arm(draft, draft.previous),
+        stable=_arm(draft, draft.stable, wanted.stable),
+        candidate=_arm(draft, draft.candidate, wanted.candidate),
+        previous=_arm(draft, draft.previous, wanted.previous),
         previous_until=draft.previous_until,
         rollout=draft.rollout,
         actions=draft.actions,
@@ -49,11 +49,11 @@ def status(draft: Draft) -> ModelDeploymentStatus:
     )
 
 
-def _arm(draft: Draft, revision: str | None) -> ArmStatus | None:
+def _arm(draft: Draft, revision: str | None, replicas: int) -> ArmStatus | None:
     if revision is None:
         return None
-    pods = draft.facts.pods(revision)
-    return ArmStatus(revision=revision, version=draft.version(revision), replicas=pods.asked, ready_replicas=pods.ready)
+    ready = min(replicas, draft.facts.pods(revision).ready)
+    return ArmStatus(revision=revision, version=draft.version(revision), replicas=replicas, ready_replicas=ready)
 
 
 def _accepted(draft: Draft) -> _Says:
@@ -71,15 +71,15 @@ def _ready(draft: Draft) -> _Says:
     if pods.ready == 0:
         why = readiness.trouble(draft.facts.observed.pods.get(draft.stable, ())) or pods.problem
         return False, "NoReadyPod", f"no pod of {draft.stable} is ready" + (f": {why}" if why else "")
-    if routed(draft) and not switch.accepted and not _settling(draft, switch.problem):
+    if routed(draft) and not switch.accepted and not _settling(draft, pending=switch.pending):
         return False, "RouteNotAccepted", switch.problem or ""
     return True, "Serving", f"version {draft.version(draft.stable)} serves"
 
 
-def _settling(draft: Draft, problem: str | None) -> bool:
+def _settling(draft: Draft, *, pending: bool) -> bool:
     """Whether the gateway obeyed before and is just taking new weights: no reason to call a serving model unready."""
     before = c.find(draft.facts.observed.deployment.status.conditions, c.READY)
-    return before is not None and before.status == "True" and problem is not None and "has not taken" in problem
+    return before is not None and before.status == "True" and pending
 
 
 def _up_to_date(draft: Draft) -> _Says:
@@ -126,12 +126,11 @@ def _running(draft: Draft) -> _Says:
 def _observed(draft: Draft) -> _Says:
     if draft.running() is None:
         return None, "NotObserving", "no rollout runs, so nothing is measured"
-    required = draft.balance.required
-    if not required:
+    if draft.policy is None or not draft.policy.required:
         return True, "NoGates", "no gate is asked"
     if draft.evidence is None or not draft.evidence.gates:
         return None, "NoLookYet", "no look has been made yet"
-    missing = [gate for gate in required if gate.verdict == "NoData"]
+    missing = [gate for gate in draft.balance.required if gate.verdict == "NoData"]
     if missing:
         return False, "NoData", "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in missing)
     return True, "Fresh", "every required gate has fresh data"
@@ -186,7 +185,7 @@ def _share(draft: Draft) -> int:
 
 
 def save_evidence(draft: Draft, *, commits: bool) -> None:
-    """Write the evidence into the revision before anything that relies on it, when a verdict changed, and once a minute."""
+    """Write the evidence into the revision before anything that relies on it, and once a minute."""
     running = draft.running()
     if running is None or draft.evidence is None or draft.policy is None or not draft.policy.gates:
         return
@@ -195,12 +194,9 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
     revision, rollout = running
     records = [wording.gate_record(gate) for gate in draft.balance.gates]
     stored = draft.record(revision)
-    attempt = next((one for one in stored.attempts if one.attempt == rollout.attempt), None)
-    verdicts = None if attempt is None else [(gate.name, gate.verdict) for gate in attempt.gates]
-    changed = verdicts != [(gate.name, gate.verdict) for gate in records]
     saved = draft.evidence.saved_at
     due = saved is None or draft.now - saved >= SAVE_EVERY
-    if not (changed or due or (commits and saved != draft.evidence.looked_at)):
+    if not (due or (commits and saved != draft.evidence.looked_at)):
         return
     draft.evidence = draft.evidence.saved(draft.now)
     attempts = [

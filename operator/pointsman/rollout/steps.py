@@ -103,7 +103,7 @@ def _prepare(draft: Draft, policy: Policy) -> None:
     seen, wanted = draft.facts.pods(draft.candidate), goal_split(draft).candidate
     if seen.ready < wanted or seen.asked < wanted:
         why = readiness.candidate_trouble(draft)
-        draft.waiting = f"{seen.ready} of {wanted} candidate pods are ready{': ' + why if why else ''}"
+        draft.waiting = not_ready(seen.ready, wanted) + (f": {why}" if why else "")
         draft.update(phase="Preparing")
         return
     draft.update(phase="Warming")
@@ -117,6 +117,11 @@ def _prepare(draft: Draft, policy: Policy) -> None:
         draft.waiting = f"waiting for data before the first step: {_missing(draft)}"
         return
     _enter(draft, policy, 1)
+
+
+def not_ready(ready: int, wanted: int) -> str:
+    """What a rollout that prepares says."""
+    return f"{ready} of {wanted} candidate pods are ready"
 
 
 def _enter(draft: Draft, policy: Policy, step: int) -> None:
@@ -143,7 +148,7 @@ def _enter(draft: Draft, policy: Policy, step: int) -> None:
         percent=percent(stage.share),
         deadline_at=deadline,
     )
-    draft.waiting = f"giving the candidate {percent(stage.share)} % of the traffic"
+    draft.waiting = _bringing(stage)
     draft.event(
         "StepStarted", f"step {step} of {len(policy.stages)}: canary at {percent(stage.share)} %", action="Advance"
     )
@@ -222,7 +227,7 @@ def _unfinished(draft: Draft, stage: Stage) -> str | None:
         return "paused by annotation"
     if rollout.hold_started_at is None or not at_its_share(draft):
         why = readiness.candidate_trouble(draft)
-        return f"bringing the candidate to {percent(stage.share)} %{': ' + why if why else ''}"
+        return _bringing(stage) + (f": {why}" if why else "")
     quiet_since = max(rollout.hold_started_at, rollout.restarted_at or rollout.hold_started_at)
     until = quiet_since + stage.hold
     if draft.now < until:
@@ -233,6 +238,10 @@ def _unfinished(draft: Draft, stage: Stage) -> str | None:
     return None
 
 
+def _bringing(stage: Stage) -> str:
+    return f"bringing the candidate to {percent(stage.share)} %"
+
+
 def _no_room(draft: Draft, policy: Policy, following: Stage) -> str | None:
     """Why the next share is not safe yet; None: it is."""
     required = [gate for gate in draft.balance.required if gate.gate.signal == "Errors"]
@@ -240,12 +249,12 @@ def _no_room(draft: Draft, policy: Policy, following: Stage) -> str | None:
         if draft.balance.room_for(following.share):
             return None
         gate = next(one for one in required if not _has_room(one, following))
-        return f"not enough evidence for {percent(following.share)} % yet: {wording.explain(gate)}"
+        return f"not enough evidence for {percent(following.share)} % yet: {wording.brief(gate)}"
     counted = max(
         (gate.proof.step_counts.candidate_requests for gate in draft.balance.gates if gate.proof), default=None
     )
     if counted is not None and counted < policy.warmup_requests:
-        return f"{counted} of {policy.warmup_requests} candidate requests counted in this step"
+        return f"fewer than {policy.warmup_requests} candidate requests counted in this step"
     return None
 
 
@@ -256,7 +265,7 @@ def _has_room(gate: weighing.Weighed, following: Stage) -> bool:
 def _unproven(draft: Draft) -> str | None:
     """Which required gates are not Safe yet; None: all are."""
     lacking = [gate for gate in draft.balance.required if gate.verdict != "Safe"]
-    return "; ".join(wording.explain(gate) for gate in lacking) or None
+    return "waiting for proof: " + "; ".join(wording.brief(gate) for gate in lacking) if lacking else None
 
 
 def _proof(draft: Draft) -> str:
@@ -268,7 +277,9 @@ def _missing(draft: Draft) -> str:
 
 
 def _promote(draft: Draft, reason: str, message: str) -> None:
-    draft.update(phase="Promoting", reason=reason, message=message[:2048], clock_stopped_at=None)
+    draft.update(
+        phase="Promoting", reason=reason, message=message[:2048], clock_stopped_at=None, step_started_at=draft.now
+    )
     draft.waiting = message
     draft.event("Promoting", message, action="Promote")
 
@@ -296,7 +307,8 @@ def _deadline(draft: Draft, policy: Policy) -> None:
     elif policy.when_undecided == "Promote" and all(gate.verdict == "Undecided" for gate in undecided):
         _promote(draft, "Undecided", f"no verdict within the deadline, and whenUndecided is Promote: {text}")
     else:
-        draft.waiting = f"no verdict within the deadline; holding: {text}"
+        held = "; ".join(wording.brief(gate) for gate in undecided)
+        draft.waiting = f"no verdict within the deadline, and whenUndecided is {policy.when_undecided}; holding: {held}"
 
 
 def past_deadline(draft: Draft) -> bool:

@@ -221,8 +221,8 @@ def _weigh_gate(
 def _stale(at: datetime | None, policy: Policy, now: datetime) -> str | None:
     if at is None:
         return "no look has been made yet"
-    age = now - at
-    return f"the last look is {int(age.total_seconds())} s old" if age > FRESH_LOOKS * policy.interval else None
+    oldest = FRESH_LOOKS * policy.interval
+    return f"no look has succeeded for {int(oldest.total_seconds())} s" if now - at > oldest else None
 
 
 def _weights(policy: Policy) -> dict[str, float]:

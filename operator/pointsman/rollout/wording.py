@@ -18,6 +18,11 @@ def explain(weighed: Weighed) -> str:
     return f"{name}: {weighed.verdict}, {compared}{_rule(weighed, proof)}"
 
 
+def brief(weighed: Weighed) -> str:
+    """The verdict alone: it changes with the verdict, not with every look."""
+    return f"{weighed.gate.name} is {weighed.verdict}" + (f" ({weighed.problem})" if weighed.problem else "")
+
+
 def _rates(proof: GateVerdict) -> str:
     counts = proof.counts
     if not counts.candidate_requests:
