@@ -1,14 +1,15 @@
-"""The command line: `python -m hack.cluster up|down|status|build|env|load-image [--bare]`."""
+"""The command line: `python -m hack.cluster up|down|status|build|env|build-image|load-image`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hack.cluster import binaries, layout, lifecycle
-from hack.cluster.console import say
+from hack.cluster import binaries, containerfile, images, layout, lifecycle
+from hack.cluster.console import say, step
 from hack.cluster.problem import SetupError
 
 app = typer.Typer(
@@ -18,6 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Bare = Annotated[bool, typer.Option("--bare", help="The API server and controllers only, with pretended nodes.")]
+
+Archive = Annotated[Path, typer.Argument(exists=True, dir_okay=False, resolve_path=True)]
+Reference = Annotated[str, typer.Argument(help="Name and tag, such as pointsman.local/operator:dev.")]
+File = Annotated[Path, typer.Argument(metavar="CONTAINERFILE", exists=True, dir_okay=False, resolve_path=True)]
+Context = Annotated[Path, typer.Argument(exists=True, file_okay=False, resolve_path=True)]
 
 
 def chosen(*, bare: bool) -> layout.Layout:
@@ -48,6 +54,20 @@ def env(*, bare: Bare = False) -> None:
     """Print KUBECONFIG and a PATH with kubectl and helm, for `eval "$(python -m hack.cluster env)"`."""
     print(f"export KUBECONFIG={chosen(bare=bare).kubeconfig}")
     print(f"export PATH={':'.join(str(folder) for folder in binaries.client_folders())}:$PATH")
+
+
+@app.command()
+def load_image(archive: Archive) -> None:
+    """Take an image archive, OCI or docker-archive, into the node of the running cluster."""
+    with step(f"loading {archive.name}"):
+        lifecycle.load(layout.whole(), archive)
+
+
+@app.command()
+def build_image(reference: Reference, file: File, context: Context) -> None:
+    """Build an image on Debian with Python, given to the Containerfile as its argument BASE, and print the archive's path."""
+    recipe = containerfile.Recipe(reference, file, context)
+    print(containerfile.build(recipe, base=images.build(images.python_base())))
 
 
 @app.command()

@@ -23,8 +23,10 @@ SYSCTLS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
-# Folders that kubelet makes wherever its own root folder is.
-FOREIGN_FOLDERS = ("/var/lib/kubelet", "/var/log/containers")
+# What the CNI library remembers of each pod, in a folder that nobody can choose.
+CNI_RESULTS = Path("/var/lib/cni/results")
+# Folders that kubelet and the CNI library make wherever their own folders are.
+FOREIGN_FOLDERS = ("/var/lib/kubelet", "/var/log/containers", str(CNI_RESULTS.parent))
 CGROUPS = Path("/sys/fs/cgroup")
 PROC_SYS = Path("/proc/sys")
 MOUNTS = Path("/proc/mounts")
@@ -50,11 +52,10 @@ def restore(layout: Layout) -> None:
     """Take back whatever of it has happened; the cluster's own processes have ended before."""
     kill_pods(layout)
     unmount(layout.run)
-    if layout.network:
-        run_if_there = ("ip", "link", "show", layout.network.link)
-        if works(*run_if_there):
-            run("ip", "link", "del", layout.network.link)  # and with it its other end and the routes through it
+    if layout.network and works("ip", "link", "show", layout.network.link):
+        run("ip", "link", "del", layout.network.link)  # and with it its other end and the routes through it
     _remove_cgroups(layout)
+    _forget_pods(layout)
     if not _memory(layout).exists():
         return
     before = json.loads(_memory(layout).read_text())
@@ -91,6 +92,8 @@ def _make_network(layout: Layout, network: Network) -> None:
     run(*inside, "ip", "link", "set", "lo", "up")
     run(*inside, "ip", "addr", "add", f"{network.node}/{prefix}", "dev", "eth0")
     run(*inside, "ip", "link", "set", "eth0", "up")
+    # Only so that a packet to a service without pods gets as far as kube-proxy's refusal: the others never use it.
+    run(*inside, "ip", "route", "add", str(layout.services), "via", str(network.host), "dev", "eth0")
     run(*inside, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
     run("ip", "addr", "add", f"{network.host}/{prefix}", "dev", network.link)
     run("ip", "link", "set", network.link, "up")
@@ -117,6 +120,12 @@ def _remove_cgroups(layout: Layout) -> None:
                     if time.monotonic() > end:
                         raise
                     time.sleep(0.05)
+
+
+def _forget_pods(layout: Layout) -> None:
+    for result in CNI_RESULTS.glob("*"):
+        if str(layout.run) in result.read_text():  # in the path of the pod's network namespace
+            result.unlink()
 
 
 def _remove_tree(folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -131,7 +131,7 @@ def of_containerfile(reference: str) -> Image:
 
     def make(target: Path) -> None:
         recipe = containerfile.Recipe(reference, context / "Containerfile", context)
-        shutil.copyfile(containerfile.build(recipe, base=build(base)), target)
+        os.link(containerfile.build(recipe, base=build(base)), target)
 
     files = (file.read_text() for file in sorted(context.iterdir()) if file.is_file())
     return Image(reference, key_of(base.key, *files), make)

@@ -16,6 +16,7 @@ from hack.cluster.problem import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hack.cluster.layout import Layout, Network
 
@@ -105,6 +106,17 @@ def build(layout: Layout) -> None:
     """Make everything that `up` needs, without starting anything."""
     with _alone(layout):
         _prepare(layout)
+
+
+def load(layout: Layout, archive: Path) -> None:
+    """Take an image archive into the node.
+
+    Raises:
+        SetupError: the cluster is not up.
+    """
+    if not status(layout).whole:
+        raise SetupError(f"{layout.name} is not up: start it with `python -m hack.cluster up`, then load the image.")
+    node.load(layout, archive)
 
 
 def _prepare(layout: Layout) -> None:
