@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -75,6 +75,7 @@ class Looks:
         self._clock = clock
         self._rollouts: dict[Key, _Rollout] = {}
         self._changed = asyncio.Event()
+        self._failing: dict[str, str] = {}  # what was asked about -> why it was not answered
 
     def watch(self, key: Key, watch: Watch | None, interval: timedelta | None) -> None:
         """Look at a rollout every `interval` from now on; None: no more."""
@@ -115,7 +116,18 @@ class Looks:
             current = self._rollouts.get(key)
             if current is not None and current.watch == rollout.watch:  # else it ended, or is another, meanwhile
                 self._deliver(key, look.read(rollout.watch))
-        self._gauge.looked(len(due), _failed(answers), (self._clock() - now).total_seconds())
+        failed = {query.about: answer.reason for query, answer in answers.items() if isinstance(answer, Failed)}
+        self._tell(failed)
+        self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())
+
+    def _tell(self, failed: dict[str, str]) -> None:
+        """Log what fails when it begins and when it ends, not at every look."""
+        for about, reason in failed.items():
+            if self._failing.get(about) != reason:
+                _log.warning("query fails", about=about, reason=reason)
+        for about in self._failing.keys() - failed.keys():
+            _log.info("query answered again, or no longer asked", about=about)
+        self._failing = failed
 
     async def _until_due(self) -> None:
         while True:
@@ -129,10 +141,3 @@ class Looks:
                     await self._changed.wait()
             except TimeoutError:
                 return
-
-
-def _failed(answers: Mapping[Query, Answer]) -> int:
-    failures = [(query, answer) for query, answer in answers.items() if isinstance(answer, Failed)]
-    for query, answer in failures:
-        _log.warning("query failed", about=query.about, reason=answer.reason)
-    return len(failures)
