@@ -73,7 +73,6 @@ class Attempt(ApiModel):
     attempt: int
     started_at: Time
     policy: RolloutFields = Field(description="The effective policy, frozen at the start.")
-    policy_hash: Text = ""
     gates: Annotated[list[GateRecord], Field(max_length=20)] = Field(default_factory=list)
     ended_at: Time | None = None
     outcome: Outcome | None = None

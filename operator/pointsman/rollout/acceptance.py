@@ -13,6 +13,7 @@ from pointsman.rollout import policy as policies
 from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Observed, Runtime
 from pointsman.signals import profiles
+from pointsman.signals.patterns import pattern_fault
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,12 @@ def _coherent(observed: Observed, found: Target) -> None:
         raise _Refused("InvalidPolicy", f"the rollout policy in force: {fault}")
 
 
+def _patterns(_: Observed, found: Target) -> None:
+    fault = None if found.finished.metrics is None else pattern_fault(found.finished.metrics)
+    if fault is not None:
+        raise _Refused("InvalidMetrics", f"{fault}; correct it where the metric profile is written")
+
+
 def _answerable(observed: Observed, found: Target) -> None:
     gateway = profiles.gateway(observed.settings.gateway_metrics) if observed.settings.gateway_metrics else None
     for gate in found.fields.gates or ():
@@ -166,6 +173,7 @@ def _not_refused(observed: Observed, found: Target) -> None:
 
 CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
     _coherent,
+    _patterns,
     _answerable,
     _hostname_free,
     _gateways_exist,

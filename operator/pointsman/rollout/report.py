@@ -60,6 +60,28 @@ def _accepted(draft: Draft) -> _Says:
     found = draft.facts.found
     if isinstance(found, Refusal):
         return False, found.reason, found.message
+    running = draft.running()
+    if (
+        running is not None
+        and draft.policy is not None
+        and draft.policy.fields != found.fields
+        and running[0] == found.revision
+    ):
+        return True, "PolicyChanged", "the policy changed since this attempt began: it acts from the next attempt on"
+    served = None if draft.stable is None else draft.facts.spec(draft.stable)
+    if (
+        served is not None
+        and served.runtime is not None
+        and found.revision == draft.stable
+        and found.runtime is not None
+    ):
+        runs, offered = served.runtime.generation, found.runtime.generation
+        if runs != offered:
+            return (
+                True,
+                "RuntimeChanged",
+                f"ModelRuntime {found.runtime.name} changed (generation {runs} runs, {offered} is current): the next revision takes it",
+            )
     return True, "Accepted", ""
 
 
