@@ -16,18 +16,58 @@ $(VENV)/.ok: requirements/dev.txt
 venv: $(VENV)/.ok  ## the virtual environment, from the hashed lock file
 	@ln -sfn $(VENV) .venv
 
+.PHONY: test
+test: lint  ## everything: lint, types, import contracts, generated files, tests (starts the clusters they need)
+	@$(PY) -m pytest
+
+.PHONY: test-full
+test-full: lint  ## the same with the long runs at full size
+	@POINTSMAN_FULL=1 $(PY) -m pytest
+
+.PHONY: test-fast
+test-fast: lint  ## lint and the tests that need no cluster
+	@$(PY) -m pytest -m "not bare and not cluster"
+
+.PHONY: lint
+lint: venv  ## ruff, mypy --strict, import contracts and the generated files
+	@ruff check --quiet . && ruff format --check --quiet .
+	@mypy
+	@lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }; rm -f .lint-imports.log
+	@$(PY) -m pointsman.api.crd crds --check && $(PY) -m pointsman.api.crd charts/pointsman/crds --check
+
+.PHONY: generate
+generate: venv  ## write the generated files anew: CRDs, golden objects, and format the code
+	@$(PY) -m pointsman.api.crd crds && $(PY) -m pointsman.api.crd charts/pointsman/crds
+	@$(PY) -m tests.render.golden
+	@ruff check --quiet --fix . ; ruff format --quiet .
+
+.PHONY: lock
+lock:  ## pin the Python packages anew (needs uv)
+	@uv pip compile --quiet --upgrade pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements/dev.txt
+	@uv pip compile --quiet --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements/operator.txt
+
 .PHONY: help
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */|/' | column -t -s '|'
 
+WHICH := $(if $(filter kind,$(CLUSTER)),--kind) $(if $(BARE),--bare)
+
 .PHONY: cluster-up
-cluster-up: $(VENV)/.ok  ## start the local cluster (BARE=1: API server and controllers only)
-	@$(PY) -m hack.cluster up $(if $(BARE),--bare)
+cluster-up: $(VENV)/.ok  ## start the local cluster (BARE=1: API server and controllers only; CLUSTER=kind: with Docker)
+	@$(PY) -m hack.cluster up $(WHICH)
 
 .PHONY: cluster-down
-cluster-down: $(VENV)/.ok  ## stop the local cluster and leave the machine as it was (BARE=1: the bare one)
-	@$(PY) -m hack.cluster down $(if $(BARE),--bare)
+cluster-down: $(VENV)/.ok  ## stop the local cluster and leave the machine as it was (BARE=1, CLUSTER=kind)
+	@$(PY) -m hack.cluster down $(WHICH)
 
 .PHONY: cluster-status
 cluster-status: $(VENV)/.ok  ## say what runs
 	@$(PY) -m hack.cluster status
+
+.PHONY: cluster-locks
+cluster-locks:  ## pin the Python packages in the cluster's images anew (needs uv)
+	@for folder in hack/cluster/containers/*/; do cd $(CURDIR)/$$folder && uv pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make cluster-locks" requirements.in -o requirements.txt || exit 1; done
