@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pointsman.cluster.cache import Cache, Change
+from pointsman.cluster.kinds import GATEWAY, MODEL_RUNTIME, ROLLOUT_POLICY, SERVICE, WORKLOAD
+from pointsman.controller.claims import Claims
+from pointsman.controller.routing import concerned
+from tests.cluster.objects import model, obj, revision
+
+TRAFFIC = {"parentRefs": [{"name": "models", "namespace": "gateways"}], "hostnames": ["a"]}
+MODELS = [
+    model("named", runtime="mlserver", rollout={"policy": "careful"}),
+    model("routed", runtime="triton", traffic=TRAFFIC),
+    {**model("by-format"), "spec": {"model": {"version": "1", "format": {"name": "sklearn"}}}},
+    {**model("template"), "spec": {"model": {"version": "1"}, "template": {}}},
+]
+
+
+def child(kind: Any, owner: str) -> dict[str, Any]:
+    return obj(kind, "x", metadata={"labels": {"pointsman.dev/deployment": owner}})
+
+
+def generation(number: int) -> dict[str, Any]:
+    return {"generation": number}
+
+
+def new(after: dict[str, Any]) -> Change:
+    return Change(before=None, after=after)
+
+
+def gone(before: dict[str, Any]) -> Change:
+    return Change(before=before, after=None)
+
+
+CHANGES = [
+    pytest.param(new(model("churn")), {"churn"}, id="a ModelDeployment: itself"),
+    pytest.param(gone(model("churn")), {"churn"}, id="gone: itself, to be forgotten"),
+    pytest.param(new(revision("churn-1", "churn")), {"churn"}, id="a revision: its ModelDeployment"),
+    pytest.param(new(child(WORKLOAD, "churn")), {"churn"}, id="a Deployment: its ModelDeployment"),
+    pytest.param(gone(child(SERVICE, "churn")), {"churn"}, id="a Service that was deleted by hand"),
+    pytest.param(
+        Change(before=child(SERVICE, "churn"), after=child(SERVICE, "fraud")), {"churn", "fraud"}, id="changed hands"
+    ),
+    pytest.param(new(obj(SERVICE, "x")), set(), id="nobody's"),
+    pytest.param(
+        new(obj(MODEL_RUNTIME, "mlserver")), {"named", "by-format"}, id="a runtime: who names it, or finds it by format"
+    ),
+    pytest.param(new(obj(ROLLOUT_POLICY, "careful")), {"named"}, id="a policy: who names it"),
+    pytest.param(
+        Change(
+            before=obj(MODEL_RUNTIME, "mlserver", metadata=generation(1)),
+            after=obj(MODEL_RUNTIME, "mlserver", 2, metadata=generation(1)),
+        ),
+        set(),
+        id="a runtime's status: nobody",
+    ),
+    pytest.param(new(obj(GATEWAY, "models", namespace="gateways")), {"routed"}, id="a Gateway appears"),
+    pytest.param(gone(obj(GATEWAY, "models", namespace="gateways")), {"routed"}, id="a Gateway goes"),
+    pytest.param(
+        Change(
+            before=obj(GATEWAY, "models", namespace="gateways"), after=obj(GATEWAY, "models", 2, namespace="gateways")
+        ),
+        set(),
+        id="a Gateway's status: nobody",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "names"), CHANGES)
+def test_whom_a_change_concerns(change: Change, names: set[str]) -> None:
+    cache, claims = Cache(), Claims()
+    for one in MODELS:
+        cache.put(one)
+        claims.update(new(one))
+    assert {key.name for key in concerned(change, cache, claims)} == names
