@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,13 @@ from pointsman.cluster.kinds import Kind, kind_of
 from pointsman.errors import Conflict
 
 Name = tuple[str, str, str]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that plain objects show."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  nothing sets an Event here
+            await asyncio.sleep(0.001)
 
 
 class FakeApi:

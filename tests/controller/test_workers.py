@@ -10,6 +10,7 @@ from pointsman.cluster.answers import Busy
 from pointsman.controller.keys import Key, deployment
 from pointsman.controller.workers import Done, Workers
 from pointsman.errors import Conflict, Terminal, Unavailable
+from tests.controller.fake import until
 
 
 class Tally:
@@ -35,12 +36,6 @@ async def working(work: Callable[[Key], Awaitable[Done]], count: int = 2) -> Asy
     finally:
         workers.stop()
         await running
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  the condition is in plain objects
-            await asyncio.sleep(0.001)
 
 
 async def test_different_keys_at_the_same_time_one_key_never_twice() -> None:

@@ -55,8 +55,8 @@ class Probes:
         await self._runner.setup()
         site = web.TCPSite(self._runner, port=self._port)
         await site.start()
-        if self._runner.addresses:
-            self.port = int(self._runner.addresses[0][1])
+        # With port 0 each address family gets a port of its own: say which one is IPv4's, where there is one.
+        self.port = next(int(address[1]) for address in sorted(self._runner.addresses, key=len))
 
     async def stop(self) -> None:
         """Stop serving."""
