@@ -62,7 +62,11 @@ def test_falling_cumulative_counts_are_refused() -> None:
     [
         ((0, 60, 40, 0, 0), 0.5, 1.0, 2.0, 4.0, 4.0, False),  # u_lo 1, u_hi 2, u' 4: a slow-down up to 4 passes
         ((0, 60, 40, 0, 0), 0.95, 2.0, 4.0, 8.0, 4.0, False),
-        ((99, 1, 0, 0, 0), 0.5, 0.0, 1.0, 1.0, math.inf, False),  # below the first edge: compared there, no ratio
+        ((99, 1, 0, 0, 0), 0.5, 0.0, 1.0, 1.0, 0.0, False),  # below the first edge: compared there, no ratio
+        ((55, 45, 0, 0, 0), 0.5, 0.0, 1.0, 2.0, math.inf, False),  # just below it: the next edge, and the coarse margin
+        ((45, 55, 0, 0, 0), 0.5, 0.0, 1.0, 2.0, math.inf, False),  # just above it, nothing further up: likewise
+        ((0, 45, 55, 0, 0), 0.5, 1.0, 2.0, 4.0, 4.0, False),  # just over an edge: the bucket below it is taken
+        ((0, 45, 40, 15, 0), 0.5, 2.0, 4.0, 8.0, 4.0, False),  # but not where some are slower still
         ((0, 0, 0, 99, 1), 0.5, 4.0, 8.0, math.inf, math.inf, True),  # no edge above u_hi
         ((0, 0, 0, 1, 99), 0.5, 8.0, math.inf, math.inf, math.inf, True),
     ],
@@ -120,6 +124,12 @@ def test_an_equal_version_on_the_default_buckets_is_safe(median: float, sigma: f
     assert (end, requests <= at_most) == ("Safe", True)
     assert any(note in n for n in verdict.notes)
     assert verdict.estimate == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+@pytest.mark.parametrize("median", [0.0049, 0.005, 0.0051, 0.0097, 0.01, 0.0103])
+def test_a_quantile_that_sits_on_an_edge_can_be_safe(median: float, sigma: float) -> None:
+    assert rollout(LatencyGate(coarse=Margin(1.5, 0.005)), median=median, sigma=sigma, looks=20)[0] == "Safe"
 
 
 def test_a_wider_coarse_margin_takes_fewer_requests() -> None:

@@ -170,6 +170,22 @@ def test_the_one_sample_half_needs_no_trust_in_the_edges() -> None:
     assert float(weight @ np.exp(log_mean(state.safe[:, 0, 7:]))) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("shapes", list(product([BEYOND, FAR_BEYOND, BOTH_SLOW], repeat=2)))
+def test_safety_at_an_edge_is_an_e_process(shapes: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> None:
+    gate = LatencyGate(quantiles=(0.5,), history=LatencyHistory(EDGES, (0, 450, 550, 0)), deadline=24.0)
+    state, weight = latency_paths(gate, shapes)
+    assert float(weight @ np.exp(log_mean(state.safe[:, 0]))) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("history", [(45, 55, 0, 0), (55, 45, 0, 0)])
+@pytest.mark.parametrize("slow", [0.5, 1.0])
+def test_around_the_first_edge_the_next_one_is_tested(history: tuple[int, ...], slow: float) -> None:
+    gate = LatencyGate(quantiles=(0.5,), history=LatencyHistory(EDGES, history), deadline=24.0)
+    shape = ((0.0, 1 - slow, slow, 0.0), (0.5, 0.5, 0.0, 0.0))
+    state, weight = latency_paths(gate, [shape, shape])
+    assert float(weight @ np.exp(log_mean(state.safe[:, 0]))) <= 1 + 1e-9
+
+
 @pytest.mark.parametrize("slow", [0.5, 0.7, 1.0])
 def test_below_the_first_edge_one_sample_is_tested(slow: float) -> None:
     gate = LatencyGate(quantiles=(0.5,), history=LatencyHistory(EDGES, (95, 5, 0, 0)), deadline=24.0)

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from pointsman.evidence.model import Flags, Integers, Numbers
 
+_CLEAR = (
+    1.5  # ratio of odds from which the shares on the two sides of an edge can be told apart with some hundred requests
+)
+_NOTHING = (
+    0.1  # share of what a quantile leaves over it, under which comparing the two arms there would have nothing to count
+)
+_LEAST = 1e-12
 _SLACK = 1 + 1e-9  # edges that are equal up to rounding count as equal
 
 
@@ -74,7 +81,10 @@ class Brackets:
         lower: index of the edge under it, -1 below the first edge.
         edge: index of the edge at which the candidate is compared.
         lower_seconds: the edge under the quantile, 0 below the first.
-        tolerance: slow-down in force; inf below the first edge, where no ratio is claimed.
+        tolerance: slow-down in force; 0 where the candidate is compared at the first edge itself, which needs no other proof, and inf
+            where it is compared further up though no edge lies under the quantile, so that the coarse margin alone limits it.
+        alone: where only the one-sample copies may speak: the quantile lies below the first edge, or so close over an edge, with
+            nothing over the next one, that the bucket under it is taken.
         beyond: where ``upper`` or ``edge`` is not a finite edge.
         known: where earlier looks hold enough requests to place the quantile.
     """
@@ -84,6 +94,7 @@ class Brackets:
     edge: Integers
     lower_seconds: Numbers
     tolerance: Numbers
+    alone: Flags
     beyond: Flags
     known: Flags
 
@@ -109,21 +120,36 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
         margin: the pod margin M >= 1.
     """
     upper, known = stable_upper(counts, levels)
+    last = len(edges) - 1
+    odds = _odds((tails(counts) + 0.5) / (counts.sum(axis=-1)[..., None] + 1))
+    null = _odds(1 - levels)
+    close = (upper > 0) & (take(odds, upper) < _NOTHING * null) & (take(odds, np.maximum(upper - 1, 0)) < _CLEAR * null)
+    upper = upper - close
     lower = upper - 1
     below = lower < 0
     ends = np.asarray(edges)
     lower_seconds = np.where(below, 0.0, ends[np.maximum(lower, 0)])
-    last = len(edges) - 1
-    edge = np.maximum(np.minimum(upper + 1, last), index_at_most(edges, lower_seconds * (slowdown / margin)))
-    edge = np.where(below, upper, np.minimum(edge, last))
+    over = np.maximum(np.minimum(upper + 1, last), index_at_most(edges, lower_seconds * (slowdown / margin)))
+    clear = np.argmax(odds[..., None, :] * _CLEAR <= null[..., None], axis=-1)
+    edge = np.where(below, clear, np.minimum(over, last))
     with np.errstate(divide="ignore"):
-        tolerance = np.maximum(slowdown, margin * ends[edge] / lower_seconds)
+        claim = np.maximum(slowdown, margin * ends[edge] / lower_seconds)
     return Brackets(
         upper=upper,
         lower=lower,
         edge=edge,
         lower_seconds=lower_seconds,
-        tolerance=np.asarray(tolerance),
+        tolerance=np.where(below & (edge == 0), 0.0, claim),
+        alone=np.asarray(below | close),
         beyond=np.asarray(edge == last),
         known=known,
     )
+
+
+def take(values: Numbers, index: Integers) -> Numbers:
+    """Return ``values`` (..., B) at ``index`` (..., Q) or (Q,)."""
+    return np.take_along_axis(values, np.broadcast_to(index, (*values.shape[:-1], index.shape[-1])), axis=-1)
+
+
+def _odds(share: Numbers) -> Numbers:
+    return np.asarray(share / np.maximum(1 - share, _LEAST))

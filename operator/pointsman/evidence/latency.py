@@ -9,7 +9,7 @@ Safe: for each quantile of the gate, half of the copies compare P_c(> v) with P_
 within g u_lo). The other half take, look by look, the smaller of two one-sample e-values: of P_s(> u_lo) <= 1 - q, and of
 P_c(> v) >= 1 - q. A candidate whose quantile is beyond the tolerance in force makes one of the two nulls true in every look, so
 their minimum is an e-value; it is what proves Safe where no request of stable is slower than u_hi. Below the first edge only
-P_c(> u_1) >= 1 - q is tested.
+P_c(> v) >= 1 - q is tested, v the first edge clearly over the quantile.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pointsman.evidence import binomial
-from pointsman.evidence.buckets import Brackets, bracket, index_at_least, stable_upper, tails
+from pointsman.evidence.buckets import Brackets, bracket, index_at_least, stable_upper, tails, take
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
-from pointsman.evidence.model import LATENCY_LEVELS, Integers, LatencyGate, LatencyLook, Numbers
+from pointsman.evidence.model import LATENCY_LEVELS, Flags, Integers, LatencyGate, LatencyLook, Numbers
 from pointsman.evidence.pods import pod_margin, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mean
 
@@ -75,7 +75,7 @@ class Exceedances(NamedTuple):
 
     def arms(self, candidate_edge: Integers, stable_edge: Integers) -> Arms:
         """Return what was slower than the candidate's and the stable arm's edges, shapes (..., Q)."""
-        x_c, x_s = _at(self.candidate_over, candidate_edge), _at(self.stable_over, stable_edge)
+        x_c, x_s = take(self.candidate_over, candidate_edge), take(self.stable_over, stable_edge)
         return Arms(self.candidate[..., None] + 0 * x_c, x_c, self.stable[..., None] + 0 * x_s, x_s)
 
 
@@ -126,7 +126,7 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
     where = brackets(gate, state.edges, seen, safety_margin(gate.noise, look.candidate_pods, look.stable_pods))
     usable = where.known & ~where.beyond
     level = safe_level(gate)
-    used = np.where(usable & (where.lower >= 0) & counts.arms(where.edge, where.upper).both(), where.tolerance, 0.0)
+    used = np.where(usable & counts.arms(where.edge, where.upper).both(), where.tolerance, 0.0)
     tested = state.test + binomial.strata(harm_arms, 1.0) if math.isfinite(state.test_at) else state.test
     due = elapsed >= state.test_at and bool(np.all(np.isnan(state.test_p)))
     return replace(
@@ -194,15 +194,17 @@ def log_safe(gate: LatencyGate, state: LatencyState) -> Numbers:
 def log_safe_by_quantile(gate: LatencyGate, state: LatencyState, where: Brackets) -> Numbers:
     """Return each quantile's evidence, shape (..., Q): where buckets widen the tolerance, the lesser of it and the coarse margin's."""
     own = log_mean(state.safe)
-    wide = (where.lower >= 0) & (tolerances(state, where) > gate.tolerance * (1 + 1e-9))
-    return np.where(wide, np.minimum(own, log_mean(state.coarse)), own)
+    return np.where(wide(gate, state, where), np.minimum(own, log_mean(state.coarse)), own)
 
 
 def tolerances(state: LatencyState, where: Brackets) -> Numbers:
-    """Return the slow-down in force for each quantile, shape (..., Q): the widest of this step's looks."""
-    return np.where(
-        state.widest > 0, np.maximum(state.widest, np.where(where.lower >= 0, where.tolerance, 0.0)), where.tolerance
-    )
+    """Return the slow-down in force for each quantile, shape (..., Q): the widest of this step's looks, see ``Brackets``."""
+    return np.maximum(state.widest, where.tolerance)
+
+
+def wide(gate: LatencyGate, state: LatencyState, where: Brackets) -> Flags:
+    """Return where buckets widened the gate's own tolerance in this step, so that the coarse margin must be proven too."""
+    return np.asarray(tolerances(state, where) > gate.tolerance * (1 + 1e-9))
 
 
 def safe_level(gate: LatencyGate) -> float:
@@ -236,7 +238,7 @@ def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin:
 
 def share_over(seen: Numbers, index: Integers) -> Numbers:
     """Return the smoothed share of stable's requests slower than the edge at ``index``, inside (0, 1), shape (..., Q)."""
-    return np.asarray((_at(tails(seen), index) + 0.5) / (seen.sum(axis=-1)[..., None] + 1))
+    return np.asarray((take(tails(seen), index) + 0.5) / (seen.sum(axis=-1)[..., None] + 1))
 
 
 def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
@@ -252,11 +254,15 @@ def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedance
         guess=null[:, None] * SAFE_FACTORS,
     )
     over = one_sample(
-        arms.stable_requests, _at(counts.stable_over, under), null=null, guess=np.maximum(null, share_over(seen, under))
+        arms.stable_requests,
+        take(counts.stable_over, under),
+        null=null,
+        guess=np.maximum(null, share_over(seen, under)),
     )
-    first = (where.lower < 0)[..., None]
-    one = np.where(arms.both()[..., None], np.where(first, own, np.minimum(own, over[..., None])), 0.0)
-    return np.concatenate([np.where(first, one, two), one], axis=-1)
+    one = np.where(
+        arms.both()[..., None], np.where((where.lower < 0)[..., None], own, np.minimum(own, over[..., None])), 0.0
+    )
+    return np.concatenate([np.where(where.alone[..., None], one, two), one], axis=-1)
 
 
 def coarse_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
@@ -296,7 +302,3 @@ def _with_edges(state: LatencyState, edges: tuple[float, ...]) -> LatencyState:
         step_candidate=empty,
         step_stable=empty,
     )
-
-
-def _at(values: Numbers, index: Integers) -> Numbers:
-    return np.take_along_axis(values, np.broadcast_to(index, (*values.shape[:-1], index.shape[-1])), axis=-1)

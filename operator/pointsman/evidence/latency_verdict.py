@@ -20,6 +20,7 @@ from pointsman.evidence.latency import (
     safety_of,
     seen_before,
     tolerances,
+    wide,
 )
 from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable
 from pointsman.evidence.pods import pod_margin
@@ -71,7 +72,7 @@ def _quantiles(gate: LatencyGate, state: LatencyState, where: Brackets) -> tuple
         upper, edge = (ends[min(int(j[i]), len(ends) - 1)] for j in (where.upper, where.edge))
         known = bool(where.known[i]) and bool(state.edges)
         note = (
-            f"no more than {_seconds(upper)} in both: the histogram measures nothing finer"
+            f"no more than {_seconds(edge)} in both: the histogram measures nothing finer"
             if known and where.lower[i] < 0
             else ""
         )
@@ -81,7 +82,7 @@ def _quantiles(gate: LatencyGate, state: LatencyState, where: Brackets) -> tuple
                 lower=float(where.lower_seconds[i]) if known else 0.0,
                 upper=upper if known else math.inf,
                 edge=edge if known else math.inf,
-                tolerance=float(in_force[i]) if known else gate.tolerance,
+                tolerance=(float(in_force[i]) or math.inf) if known else gate.tolerance,
                 log_safe=float(evidence[i]),
                 note=note,
             )
@@ -134,11 +135,10 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
     one = look_of(shape, shape * (others / requests))
     level, phi = safe_level(gate), gate.noise.phi
     own, coarse = safe_e(gate, seen, where, one) / phi, coarse_e(gate, seen, where, one) / phi
-    wide = (where.lower >= 0) & (tolerances(state, where) > gate.tolerance * (1 + 1e-9))
     needed = [looks_needed(copies, growth, level=level) for copies, growth in zip(state.safe, own, strict=True)]
     needed += [
         looks_needed(copies, growth, level=level)
-        for copies, growth, needs in zip(state.coarse, coarse, wide, strict=True)
+        for copies, growth, needs in zip(state.coarse, coarse, wide(gate, state, where), strict=True)
         if needs
     ]
     return max(needed) if math.isfinite(max(needed)) else None
