@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hack.cluster import binaries, containerfile, images, layout, lifecycle
+from hack.cluster import addons, binaries, containerfile, images, kind, layout, lifecycle
 from hack.cluster.console import say, step
 from hack.cluster.problem import SetupError
 
@@ -25,6 +25,8 @@ Reference = Annotated[str, typer.Argument(help="Name and tag, such as pointsman.
 File = Annotated[Path, typer.Argument(metavar="CONTAINERFILE", exists=True, dir_okay=False, resolve_path=True)]
 Context = Annotated[Path, typer.Argument(exists=True, file_okay=False, resolve_path=True)]
 
+InKind = Annotated[bool, typer.Option("--kind", help="In kind, where there is Docker, instead of from source.")]
+
 
 def chosen(*, bare: bool) -> layout.Layout:
     """The cluster that `--bare` or its absence names."""
@@ -32,15 +34,21 @@ def chosen(*, bare: bool) -> layout.Layout:
 
 
 @app.command()
-def up(*, bare: Bare = False) -> None:
+def up(*, bare: Bare = False, in_kind: InKind = False) -> None:
     """Start a cluster, building first what is missing. Does nothing where it runs already."""
-    lifecycle.up(chosen(bare=bare))
+    if in_kind:
+        kind.up()
+    else:
+        lifecycle.up(chosen(bare=bare))
 
 
 @app.command()
-def down(*, bare: Bare = False) -> None:
+def down(*, bare: Bare = False, in_kind: InKind = False) -> None:
     """Stop a cluster, whole or half started, and leave the machine as it was."""
-    lifecycle.down(chosen(bare=bare))
+    if in_kind:
+        kind.down()
+    else:
+        lifecycle.down(chosen(bare=bare))
 
 
 @app.command()
@@ -50,17 +58,29 @@ def build(*, bare: Bare = False) -> None:
 
 
 @app.command()
-def env(*, bare: Bare = False) -> None:
-    """Print KUBECONFIG and a PATH with kubectl and helm, for `eval "$(python -m hack.cluster env)"`."""
-    print(f"export KUBECONFIG={chosen(bare=bare).kubeconfig}")
-    print(f"export PATH={':'.join(str(folder) for folder in binaries.client_folders())}:$PATH")
+def env(*, bare: Bare = False, in_kind: InKind = False) -> None:
+    """Print how to reach a running cluster, for `eval "$(python -m hack.cluster env)"`.
+
+    KUBECONFIG, a PATH with kubectl and helm, and, but for the bare one, GATEWAY_URL and PROMETHEUS_URL.
+    """
+    found = {"KUBECONFIG": str(kind.kubeconfig() if in_kind else chosen(bare=bare).kubeconfig)}
+    if in_kind:
+        found |= kind.addresses()
+    elif not bare:
+        found |= addons.addresses(layout.whole().kubeconfig)
+    found["PATH"] = ":".join([*map(str, binaries.client_folders()), "$PATH"])
+    for name, value in found.items():
+        print(f'export {name}="{value}"')
 
 
 @app.command()
-def load_image(archive: Archive) -> None:
+def load_image(archive: Archive, *, in_kind: InKind = False) -> None:
     """Take an image archive, OCI or docker-archive, into the node of the running cluster."""
-    with step(f"loading {archive.name}"):
-        lifecycle.load(layout.whole(), archive)
+    if in_kind:
+        kind.load(archive)
+    else:
+        with step(f"loading {archive.name}"):
+            lifecycle.load(layout.whole(), archive)
 
 
 @app.command()

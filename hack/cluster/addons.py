@@ -86,6 +86,11 @@ def prometheus_url(kubeconfig: Path) -> str:
     return f"http://{address}:9090"
 
 
+def addresses(kubeconfig: Path) -> dict[str, str]:
+    """Where the gateway and Prometheus answer, from the host, as environment variables."""
+    return {"GATEWAY_URL": f"http://{gateway_address(kubeconfig)}", "PROMETHEUS_URL": prometheus_url(kubeconfig)}
+
+
 def gateway_values() -> dict[str, Any]:
     """Values for Envoy Gateway's chart: our images, one small replica, nothing that needs another image."""
     manager = {"shutdownManager": {"image": images.GATEWAY}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -27,7 +28,7 @@ ENVOY = f"{REGISTRY}/envoy:v1.39.3"
 PYTHON = f"{REGISTRY}/python:3"
 MLSERVER = f"{REGISTRY}/mlserver:1.7.1"
 STORAGE_INITIALIZER = f"{REGISTRY}/storage-initializer:0.21.0"
-HERE = Path(__file__).with_name("images")
+HERE = Path(__file__).with_name("containers")
 # What a Python program needs to run and to be installed; python3-venv brings pip.
 PYTHON_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -121,13 +122,13 @@ def envoy() -> Image:
             contents = archive.Contents(files=files, entrypoint=("/usr/local/bin/envoy",))
             archive.write(target, reference=ENVOY, contents=contents)
 
-    return Image(ENVOY, key_of(ENVOY, lock.read_text(), codename().name), make)
+    return Image(ENVOY, key_of(ENVOY, lock.read_text(), *platform.libc_ver()), make)
 
 
 def of_containerfile(reference: str) -> Image:
-    """An image of a folder under `images/` that has a Containerfile, on the Python base."""
+    """An image of a folder under `containers/` that has a Containerfile, on the Python base."""
     base = python_base()
-    context = HERE / reference.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]
+    context = context_of(reference)
 
     def make(target: Path) -> None:
         recipe = containerfile.Recipe(reference, context / "Containerfile", context)
@@ -135,6 +136,11 @@ def of_containerfile(reference: str) -> Image:
 
     files = (file.read_text() for file in sorted(context.iterdir()) if file.is_file())
     return Image(reference, key_of(base.key, *files), make)
+
+
+def context_of(reference: str) -> Path:
+    """The folder of an image's Containerfile: the last part of its reference, without the tag."""
+    return HERE / reference.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]
 
 
 def node_images() -> list[Image]:

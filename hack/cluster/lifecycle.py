@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hack.cluster import addons, binaries, controlplane, host, images, machine, node, pretence, processes
 from hack.cluster.console import say, step
+from hack.cluster.layout import cache
 from hack.cluster.problem import SetupError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def up(layout: Layout) -> None:
     Raises:
         SetupError: the machine lacks something, or the cluster ran and has lost a component since.
     """
-    with _alone(layout):
+    with _alone(layout.lock):
         now = status(layout)
         if now.whole:
             say(f"{layout.name} is up already: export KUBECONFIG={layout.kubeconfig}")
@@ -92,7 +93,7 @@ def up(layout: Layout) -> None:
 
 def down(layout: Layout) -> None:
     """Stop a cluster, whole or half started, and leave the machine as it was; does nothing where there is none."""
-    with _alone(layout):
+    with _alone(layout.lock):
         if status(layout).nothing and not layout.run.exists():
             say(f"{layout.name} is not up: nothing to do")
             return
@@ -104,8 +105,7 @@ def down(layout: Layout) -> None:
 
 def build(layout: Layout) -> None:
     """Make everything that `up` needs, without starting anything."""
-    with _alone(layout):
-        _prepare(layout)
+    _prepare(layout)
 
 
 def load(layout: Layout, archive: Path) -> None:
@@ -120,6 +120,11 @@ def load(layout: Layout, archive: Path) -> None:
 
 
 def _prepare(layout: Layout) -> None:
+    with _alone(cache() / "locks" / "build"):  # both clusters are built from the same sources into the same folders
+        _make(layout)
+
+
+def _make(layout: Layout) -> None:
     if layout.network:
         machine.require_root("A cluster that runs pods")
         machine.require_programs(machine.NODE_PACKAGES)
@@ -178,13 +183,13 @@ def _remove(layout: Layout) -> None:
 
 
 @contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Let one `up` or `down` of a cluster run at a time; another waits for it."""
-    layout.lock.parent.mkdir(parents=True, exist_ok=True)
-    with layout.lock.open("w") as lock:
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one at a time of those who name a lock go on; another waits for it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another `up` or `down` of {layout.name} to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            say("waiting for another start or stop on this machine to end")
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield

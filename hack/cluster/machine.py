@@ -56,7 +56,7 @@ def require_go() -> None:
             f"Go {wanted} or newer is needed to build the cluster and there is none on PATH: see go.dev/dl."
         )
     words = run("go", "version")
-    found = re.search(r"go(\d+)\.(\d+)", words)
+    found = re.search(r"go(\d+)\.(\d+)\S*", words)
     if found and (int(found[1]), int(found[2])) < GO:
         raise SetupError(f"Go {wanted} or newer is needed to build the cluster; this is {found[0]}: see go.dev/dl.")
 

@@ -41,14 +41,16 @@ def start(layout: Layout, name: str, *command: str | Path, env: Mapping[str, str
         # nsenter only changes the network; `ip netns exec` would also make a mount namespace, in which containerd
         # would not see the volumes that kubelet mounts.
         words = ["nsenter", f"--net={layout.netns}", *words]
+    # In a session of its own, and nobody's child but init's: it outlives this program and leaves no zombie in it.
+    words = ["setsid", "--fork", *words]
     with (layout.logs / f"{name}.log").open("ab") as log:
-        subprocess.Popen(
+        subprocess.run(
             words,
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
             cwd=layout.run,
-            start_new_session=True,
+            check=True,
             env={**os.environ, **(env or {}), MARK: f"{layout.run}:{name}"},
         )
 
