@@ -35,17 +35,21 @@ def writes(draft: Draft, shape: Shape) -> Writes:
     if draft.stable is None:
         return plan
     first = not draft.facts.pods(draft.stable).exists and draft.candidate is None
-    _arm(draft, draft.stable, shape.stable, up=plan.prepare if first else plan.lower, down=plan.after)
+    name = draft.facts.observed.deployment.name
+    if routed(draft):
+        _route(draft, shape, plan, restore=plan.after if first else plan.lower)
+        _stable_service(draft, names.selector(name, draft.stable), plan.after)
+    else:
+        _plain_service(draft, shape, plan, restore=plan.after if first else plan.lower)
     if draft.candidate is not None:
+        # What is taken back gives up its pods in the same step as its traffic: stable needs their room.
+        going = draft.rollout is not None and draft.rollout.phase == "RollingBack"
         raises = not routed(draft) and live_share(draft) > 0
-        _arm(draft, draft.candidate, shape.candidate, up=plan.after if raises else plan.prepare, down=plan.after)
+        up = plan.after if raises else plan.prepare
+        _arm(draft, draft.candidate, shape.candidate, up=up, down=plan.lower if going else plan.after)
+    _arm(draft, draft.stable, shape.stable, up=plan.prepare if first else plan.lower, down=plan.after)
     if draft.previous is not None:
         _arm(draft, draft.previous, shape.previous, up=plan.after, down=plan.after)
-    if routed(draft):
-        _route(draft, shape, plan)
-        _stable_service(draft, names.selector(draft.facts.observed.deployment.name, draft.stable), plan.after)
-    else:
-        _plain_service(draft, shape, plan)
     plan.after += _leftovers(draft)
     return plan
 
@@ -120,7 +124,7 @@ def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
     return {**desired, "metadata": {**meta, "annotations": annotations}}
 
 
-def _route(draft: Draft, shape: Shape, plan: Writes) -> None:
+def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:
     observed, traffic = draft.facts.observed, draft.facts.traffic
     if traffic is None or draft.stable is None:
         return
@@ -137,7 +141,8 @@ def _route(draft: Draft, shape: Shape, plan: Writes) -> None:
         decided=decided,
         owner=_owner(draft),
     )
-    _want(draft, desired, observed.route, plan.after if switch.exists and not lowers else plan.lower)
+    into = plan.lower if lowers else plan.after
+    _want(draft, desired, observed.route, into if switch.exists else restore)
 
 
 def _backends(draft: Draft, share: int, listed: Mapping[str, int]) -> Iterable[objects.Backend]:
@@ -175,7 +180,7 @@ def _stable_service(draft: Draft, selector: dict[str, str], into: list[Write], d
     _want(draft, desired, observed.services.get(observed.deployment.name), into)
 
 
-def _plain_service(draft: Draft, shape: Shape, plan: Writes) -> None:
+def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:
     """Without a gateway the Service selects stable, or both arms, or in the end the candidate alone."""
     name = draft.facts.observed.deployment.name
     selected: str | None = draft.stable
@@ -185,7 +190,8 @@ def _plain_service(draft: Draft, shape: Shape, plan: Writes) -> None:
     live = draft.facts.switch(draft.stable, draft.candidate)
     lowers = live.exists and live_share(draft) > 0 and not shape.share
     decided = draft.final if lowers and draft.final else (live.decided if not shape.share else None)
-    into = plan.lower if lowers or not live.exists else plan.after
+    into = plan.lower if lowers else plan.after
+    into = into if live.exists else restore
     _stable_service(draft, names.selector(name, selected), into, decided)
 
 
