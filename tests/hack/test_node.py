@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from hack.cluster import binaries, clients, controlplane, host, images, layout, lifecycle, node, processes
+from hack.cluster.console import wait_for
 from hack.cluster.fixtures import WholeCluster
 from hack.cluster.shell import run
 
@@ -109,7 +110,7 @@ def test_a_node_runs_a_pod_that_the_host_reaches_and_leaves_no_trace(mine: layou
     assert pods
     lifecycle.down(mine)
     assert processes.running(mine) == []
-    assert not any(process.exists() for process in pods)
+    wait_for("init's collection of them", lambda: not any(it.exists() for it in pods), seconds=10, logs=mine.logs)
     assert not mine.run.exists()
     assert Machine.now() == before
 
