@@ -44,7 +44,8 @@ def _ceil(numerator: int, denominator: int) -> int:
 def at_share(room: Room, share: int) -> Split:
     """The pods at a share that the gateway's weights make: about the same load on each of them.
 
-    The largest s <= N with s + c <= N + S, where c = max(1, ceil(s w / (1 - w)), N - s).
+    The largest s <= N with s + c <= N + S, where c = max(1, ceil(s w / (1 - w)), N - s). Where even one stable pod is too
+    many for that, it stays: traffic that is still stable's needs one.
     """
     if share >= WHOLE:
         return Split(0, room.replicas)
@@ -52,7 +53,7 @@ def at_share(room: Room, share: int) -> Split:
         candidate = max(1, _ceil(stable * share, WHOLE - share), room.replicas - stable)
         if stable + candidate <= room.most:
             return Split(stable, candidate)
-    return Split(max(room.replicas - 1, 0), 1)
+    return Split(1, max(1, min(room.replicas, room.most - 1)))
 
 
 def at_pod_ratio(room: Room, share: int) -> Split:

@@ -135,8 +135,9 @@ def _share(draft: Draft) -> int:
     if not routed(draft):
         return goal
     n = room(draft)
-    most = min(goal, capacity.carried(n, pods.ready))
-    raised = min(goal, capacity.carried(n, pods.warm))
+    enough = goal_split(draft).candidate  # at a share so high that capacity has fewer pods for it, these carry it
+    most = goal if pods.ready >= enough else min(goal, capacity.carried(n, pods.ready))
+    raised = goal if pods.warm >= enough else min(goal, capacity.carried(n, pods.warm))
     if draft.facts.asked.paused:
         raised = min(raised, basis_points(draft.rollout.percent))
     return max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
