@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.rollout.world import SLOW, Behaviour, serving
+from tests.rollout.examples import serving
+from tests.rollout.world import SLOW, Behaviour
 
 
 def outcome(world: object) -> str:

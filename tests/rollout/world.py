@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
+from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
@@ -29,28 +29,6 @@ EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 FAST = (0.1, 0.5, 0.3, 0.08, 0.015, 0.004, 0.001, 0.0, 0.0, 0.0)
 SLOW = (0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.08, 0.02, 0.0, 0.0)
 
-MLSERVER = {
-    "formats": [{"name": "sklearn", "autoSelect": True}],
-    "port": "http",
-    "template": {
-        "spec": {
-            "containers": [
-                {
-                    "name": "model",
-                    "image": "mlserver:1",
-                    "ports": [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 8082}],
-                }
-            ]
-        }
-    },
-    "metrics": {
-        "port": "metrics",
-        "path": "/metrics",
-        "requests": {"counter": "requests_total", "failed": {"status_code": "5.."}},
-        "latency": {"histogram": "duration_seconds"},
-    },
-}
-
 
 class Crash(Exception):  # noqa: N818  not an error of ours: the process is gone
     """The operator died at this write."""
@@ -58,6 +36,10 @@ class Crash(Exception):  # noqa: N818  not an error of ours: the process is gone
 
 class Conflict(Exception):  # noqa: N818  what the API server says
     """The object changed since it was read."""
+
+
+class Rejected(Exception):  # noqa: N818  what the API server says
+    """The object is not what its kind can be."""
 
 
 @dataclass
@@ -94,11 +76,11 @@ class World:
     gateway_problem: str | None = None
     behaviour: dict[str, Behaviour] = field(default_factory=dict)  # by version
     annotations: dict[str, str] = field(default_factory=dict)
-    runtimes: dict[str, Any] = field(default_factory=lambda: {"mlserver": MLSERVER})
+    runtimes: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     gateways: frozenset[str] = frozenset({"gw/models"})
     holder: Holder | None = None
-    refusals: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)  # version -> why the API server refuses its Deployment
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -109,6 +91,7 @@ class World:
         self.status = ModelDeploymentStatus()
         self.generation = 1
         self.version = 0
+        self.born = 0
         self.evidence: Evidence | None = None
         self.watch: Watch | None = None
         self.interval = timedelta(seconds=10)
@@ -121,6 +104,9 @@ class World:
         self.served: dict[str, int] = {}
         self.failed_requests = 0
         self.crash_after: int | None = None
+        self.forks: list[World] | None = None
+        self.refusals: dict[str, str] = {}
+        self.refused_until = START
         self.watchers: list[Callable[[World], None]] = []
         self.stopped: set[str] = set()  # revisions whose pods are all down
 
@@ -131,6 +117,33 @@ class World:
         self.spec = {**self.spec, "model": {**self.spec["model"], **model}}
         self.generation += 1
         self.dirty = True
+
+    def edit(self, kind: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """`kubectl edit` of an object of ours."""
+        obj = self.objects[kind, name]
+        before = _copy(obj["spec"])
+        change(obj["spec"])
+        if obj["spec"] != before:
+            obj["metadata"]["generation"] += 1
+        self._touch(obj)
+
+    def delete(self, kind: str, name: str) -> None:
+        """`kubectl delete` of an object of ours."""
+        del self.objects[kind, name]
+        if kind == "Deployment":
+            self.pods.pop(name, None)
+        self.dirty = True
+
+    def crash_container(self, version: str, *, ran_for: float = 3600.0) -> None:
+        """A container of the version's first pod dies and is ready again two seconds later; what it counted is gone."""
+        pod = self.pods[self.revision(version)][0]
+        pod.restarted_at, pod.ran_for = self.now, timedelta(seconds=ran_for)
+        pod.ready_at, pod.failed = self.now + timedelta(seconds=2), 0
+        pod.buckets = np.zeros(len(EDGES), dtype=np.int64)
+
+    def evict(self, version: str) -> None:
+        """All pods of a version are deleted; new ones come up."""
+        self.pods[self.revision(version)].clear()
 
     def annotate(self, key: str, value: str) -> None:
         """`kubectl annotate`."""
@@ -166,19 +179,21 @@ class World:
             revisions={
                 name: self._revision(obj) for (kind, name), obj in self.objects.items() if kind == "ModelRevision"
             },
-            workloads={name: obj for (kind, name), obj in self.objects.items() if kind == "Deployment"},
-            services={name: obj for (kind, name), obj in self.objects.items() if kind == "Service"},
-            route=self.objects.get(("HTTPRoute", "churn")),
+            workloads=self._copies("Deployment"),
+            services=self._copies("Service"),
+            route=self._copies("HTTPRoute").get("churn"),
             runtimes=runtimes,
             policies=policies,
             gateways=self.gateways,
             holder=self.holder,
-            refusals=self.refusals,
+            refusals=self.refusals if self.now < self.refused_until else {},
             evidence=self.evidence,
             reading=reading,
         )
-        seen = copy.deepcopy(seen)
-        return replace(seen, pods={name: self._pods(name) for name in pods_wanted(seen) | set(self.pods)})
+        return replace(seen, pods={name: self._pods(name) for name in pods_wanted(seen)})
+
+    def _copies(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {name: _copy(obj) for (found, name), obj in self.objects.items() if found == kind}
 
     def _revision(self, obj: dict[str, Any]) -> Revision:
         return Revision(
@@ -222,7 +237,7 @@ class World:
         return ArmCounts(
             pods={
                 pod.name: PodCount(
-                    started=pod.created.timestamp(),
+                    started=(pod.restarted_at or pod.created).timestamp(),
                     cells=tuple(int(n) for n in np.cumsum(pod.buckets))
                     if latency
                     else (pod.failed, int(pod.buckets.sum())),
@@ -269,7 +284,7 @@ class World:
             except Crash:
                 self.evidence, self.watch, self.dirty = None, None, True
                 return
-            except Conflict:
+            except (Conflict, Rejected):
                 self.dirty = True
             for watcher in self.watchers:
                 watcher(self)
@@ -297,7 +312,17 @@ class World:
         self.watch, self.wake = plan.watch, plan.wake_at
         self.interval = plan.interval or self.interval
 
+    def fork(self) -> World:
+        """The same world, in which the operator has just died and starts anew."""
+        kept, self.watchers, self.plans, forks, self.forks = (self.watchers, self.plans), [], [], self.forks, None
+        other = copy.deepcopy(self)
+        (self.watchers, self.plans), self.forks = kept, forks
+        other.evidence, other.watch, other.dirty = None, None, True
+        return other
+
     def _count(self, kind: str, name: str) -> None:
+        if self.forks is not None:
+            self.forks.append(self.fork())
         if self.crash_after is not None:
             if self.crash_after == 0:
                 self.crash_after = None
@@ -321,14 +346,14 @@ class World:
         wanted = copy.deepcopy(dict(write.object))
         key = (wanted["kind"], wanted["metadata"]["name"])
         live = self.objects.get(key)
-        if write.resource_version is not None and (
-            live is None or live["metadata"]["resourceVersion"] != write.resource_version
-        ):
+        if write.resource_version != (None if live is None else live["metadata"]["resourceVersion"]):
             raise Conflict
+        if key[0] == "Deployment":
+            self._admit(key[1])
         self._count(f"apply {key[0]}", key[1])
         before = {} if live is None else live
         meta = {
-            "uid": f"uid-{key[0]}-{key[1]}",
+            "uid": f"uid-{key[0]}-{key[1]}-{self.version}",
             "generation": 1,
             "created": self.now,
             **before.get("metadata", {}),
@@ -343,6 +368,12 @@ class World:
         self.objects[key] = wanted
         self._touch(wanted)
 
+    def _admit(self, revision: str) -> None:
+        why = next((why for version, why in self.rejected.items() if self.revision(version) == revision), None)
+        if why is not None:
+            self.refusals, self.refused_until = {revision: why}, self.now + timedelta(seconds=60)
+            raise Rejected
+
     def _touch(self, obj: dict[str, Any]) -> None:
         self.version += 1
         obj["metadata"]["resourceVersion"] = str(self.version)
@@ -356,10 +387,13 @@ class World:
             pods = self.pods.setdefault(name, [])
             spec = obj["spec"]
             version = self._version(name)
+            starts = self.behaviour.get(version, Behaviour()).starts
             while len(pods) < spec["replicas"]:
-                starts = self.behaviour.get(version, Behaviour()).starts
-                ready = self.now + self.boot if starts else None
-                pods.append(PodState(name=f"{name}-{len(pods)}-{self.version}", created=self.now, ready_at=ready))
+                self.born += 1
+                pods.append(PodState(name=f"{name}-{self.born}", created=self.now, ready_at=None))
+            for pod in pods:
+                if pod.ready_at is None and starts:
+                    pod.ready_at = max(self.now, pod.created + self.boot)
             del pods[spec["replicas"] :]
             ready = [pod for pod in pods if self._ready(name, pod)]
             warm = timedelta(seconds=spec.get("minReadySeconds", 0))
@@ -441,6 +475,26 @@ class World:
     # -- what tests ask
 
     @property
+    def running(self) -> RolloutStatus:
+        """The rollout that runs."""
+        assert self.status.rollout is not None, self.status
+        return self.status.rollout
+
+    @property
+    def outcomes(self) -> list[tuple[str, str, str]]:
+        """Version, outcome and reason of what has ended, the first one first."""
+        return [(entry.version, entry.outcome, entry.reason) for entry in reversed(self.status.history)]
+
+    @property
+    def serves(self) -> str:
+        """The stable version."""
+        return self.status.stable.version if self.status.stable else ""
+
+    def pod_count(self, version: str) -> int:
+        """Pods of a version that are there."""
+        return len(self.pods.get(self.revision(version), ()))
+
+    @property
     def share(self) -> float:
         """The candidate's share."""
         candidate = self.status.candidate
@@ -456,42 +510,8 @@ class World:
         return next(c for c in self.status.conditions if c.type == kind).message
 
 
-def spec(**changes: Any) -> dict[str, Any]:
-    """A ModelDeployment of four replicas behind a Gateway, with quick steps."""
-    base: dict[str, Any] = {
-        "model": {"version": "1", "format": {"name": "sklearn"}, "storageUri": "pvc://models/churn"},
-        "replicas": 4,
-        "traffic": {"parentRefs": [{"name": "models", "namespace": "gw"}], "hostnames": ["churn.example.com"]},
-        "rollout": {
-            "steps": [
-                {"canary": {"percent": 5}, "hold": "30s"},
-                {"canary": {"percent": 25}, "hold": "30s"},
-                {"canary": {"percent": 50}, "hold": "30s"},
-            ],
-            "gates": [
-                {"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "0.5"}},
-                {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.5"}, "quantiles": ["0.5", "0.9"]},
-            ],
-            "warmup": {"duration": "10s", "requests": 20},
-            "progressDeadline": "2m",
-            "keepPrevious": "5m",
-            "deadline": "1h",
-        },
-    }
-    return {**base, **changes}
-
-
-def rollout(**changes: Any) -> dict[str, Any]:
-    """The same with changes under `rollout`."""
-    base = spec()
-    return {**base, "rollout": {**base["rollout"], **changes}}
-
-
-def serving(**options: Any) -> World:
-    """A world whose first version serves."""
-    world = World(**{"spec": spec(), **options})
-    assert world.run(30, until=lambda w: w.status.stable is not None and w.condition("UpToDate")[0] == "True")
-    world.run(20)
-    world.failed_requests = 0  # those before it was there
-    world.writes.clear()
-    return world
+def _copy(value: Any) -> Any:
+    """A deep copy of JSON, faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: _copy(inner) for key, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, list) else value
