@@ -92,17 +92,15 @@ def build_image(reference: Reference, file: File, context: Context) -> None:
 
 @app.command()
 def status() -> None:
-    """Say what runs. Ends with code 1 where nothing does."""
-    states = {it.name: (it, lifecycle.status(it)) for it in (layout.bare(), layout.whole())}
-    for name, (it, state) in states.items():
+    """Say what runs."""
+    for it in (layout.bare(), layout.whole()):
+        name, state = it.name, lifecycle.status(it)
         if state.nothing:
             print(f"{name}: not up")
             continue
         print(f"{name}: {'up' if state.whole else 'broken'}  KUBECONFIG={it.kubeconfig}  {it.api}")
         for component, pid in state.components.items():
             print(f"  {component:<24}{pid or 'NOT RUNNING'}")
-    if not any(state.whole for _, state in states.values()):
-        raise typer.Exit(1)
 
 
 def main() -> None:

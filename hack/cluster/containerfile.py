@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,17 @@ def build(recipe: Recipe, *, base: Path) -> Path:
             recipe.context,
         )
         image = identity.read().strip().removeprefix("sha256:")
-    target = cache() / "images" / "built" / f"{image[:12]}.tar"
+    name = re.sub(r"[^\w.-]", "_", recipe.reference)
+    target = cache() / "images" / "built" / f"{name}-{image[:12]}.tar"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}")
         unfinished.unlink(missing_ok=True)
         run(*_buildah(), "push", "--quiet", image, f"docker-archive:{unfinished}:{recipe.reference}")
         unfinished.rename(target)
+        for old in target.parent.glob(f"{name}-????????????.tar"):
+            if old != target:
+                old.unlink()
     return target
 
 

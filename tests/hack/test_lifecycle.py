@@ -88,7 +88,7 @@ def test_a_start_that_did_not_end_is_cleaned_up_by_down_or_by_the_next_start(
         with pytest.raises(KeyboardInterrupt):
             lifecycle.up(mine)
     lifecycle.up(mine)
-    assert "an earlier start of bare did not come to its end: cleaning up after it" in capfd.readouterr().err
+    assert "something is left of an earlier bare that nobody took down: cleaning up after it" in capfd.readouterr().err
     assert lifecycle.status(mine).whole
 
     lost = processes.components(mine)["kwok"]
@@ -96,6 +96,17 @@ def test_a_start_that_did_not_end_is_cleaned_up_by_down_or_by_the_next_start(
     assert lifecycle.status(mine).missing == ["kwok"]
     with pytest.raises(SetupError, match=r"^bare was up and has lost kwok: read .*/log, then take it down"):
         lifecycle.up(mine)
+
+
+def test_after_a_restart_of_the_machine_the_next_start_cleans_up(
+    mine: layout.Layout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine.run.mkdir(parents=True)
+    mine.complete.touch()  # it was up, and not one process of it is left
+    monkeypatch.setattr(lifecycle, "_start_bare", lambda _: None)
+    lifecycle.up(mine)
+    assert "cleaning up after it" in capfd.readouterr().err
+    assert not mine.run.exists()
 
 
 def test_a_port_that_someone_else_has_is_named_and_nothing_is_started(mine: layout.Layout) -> None:

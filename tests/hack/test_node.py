@@ -54,10 +54,16 @@ class Machine:
             links=frozenset(line.split("@")[0].split()[0] for line in links),
             routes=frozenset(run("ip", "route").splitlines()),
             rules=run("nft", "list", "ruleset"),
-            mounts=frozenset(line.split()[1] for line in host.MOUNTS.read_text().splitlines()),
+            mounts=frozenset(
+                target
+                for target in (line.split()[1] for line in host.MOUNTS.read_text().splitlines())
+                if not target.startswith((f"{layout.whole().run}/", f"{layout.cache()}/"))
+            ),
             cgroups=frozenset(path for root in host._controllers() for path in root.glob("pointsman*")),
             folders=frozenset(Path(folder) for folder in host.FOREIGN_FOLDERS if Path(folder).exists()),
-            remembered=frozenset(host.CNI_RESULTS.glob("*")),
+            remembered=frozenset(
+                file for file in host.CNI_RESULTS.glob("*") if f'"{layout.whole().run}/' not in file.read_text()
+            ),
         )
 
 
