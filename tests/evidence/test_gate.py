@@ -174,14 +174,15 @@ def test_an_impossible_tolerance_needs_forever() -> None:
     assert said(gate, rate_looks(5, bad=1, stable_bad=1)).needed_requests is None
 
 
-def test_few_pods_that_differ_much_are_unanswerable_with_the_pods_it_takes() -> None:
+def test_few_pods_that_differ_much_stay_undecided_with_the_pods_it_takes() -> None:
     gate = replace(ERRORS, tolerance=Margin(1.5, 0.001), noise=Noise(tau=0.5))
     verdict = said(gate, rate_looks(5, bad=1, stable_bad=1))
-    assert verdict.unanswerable is not None
-    assert verdict.unanswerable.reason == "PodSpread"
-    assert "pods" in verdict.unanswerable.message
+    assert (verdict.safe, verdict.needed_requests) == (False, None)
+    assert (
+        "with 2 candidate and 2 stable pods that is more than the tolerance; it takes 5 and 5 pods" in verdict.notes[0]
+    )
     assumed = said(replace(gate, noise=Noise(tau=0.5, assumed=True)), rate_looks(5, bad=1, stable_bad=1))
-    assert assumed.unanswerable is None
+    assert assumed.needed_requests is not None
     assert assumed.harm_ratio == pytest.approx(math.e, rel=1e-6)
     assert "these pods" in assumed.notes[0]
 
@@ -300,3 +301,14 @@ def test_a_batch_is_many_rollouts() -> None:
         ]
     assert evidence.log_harm(state) == pytest.approx([float(evidence.log_harm(one)) for one in alone])
     assert evidence.log_safe(ERRORS, state) == pytest.approx([float(evidence.log_safe(ERRORS, one)) for one in alone])
+
+
+def test_a_step_taken_up_again_goes_on_where_it_was() -> None:
+    left = after(ERRORS, rate_looks(2))
+    other = evidence.fold(ERRORS, evidence.next_step(ERRORS, left), rate_looks(3, bad=1)[2])
+    back = evidence.verdict(ERRORS, evidence.resume_step(other, left))
+    was, now = evidence.verdict(ERRORS, left), evidence.verdict(ERRORS, other)
+    assert (back.log_safe, back.step_counts) == (was.log_safe, was.step_counts)
+    assert (back.log_harm, back.counts, back.excess_bound) == (now.log_harm, now.counts, now.excess_bound)
+    with pytest.raises(ValueError, match="two gates"):
+        evidence.resume_step(other, evidence.start(LATENCY))

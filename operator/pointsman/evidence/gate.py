@@ -3,6 +3,7 @@
     state = start(gate)
     state = fold(gate, state, look)            # at every look
     state = next_step(gate, state)             # when a new step begins
+    state = resume_step(state, earlier)        # or an earlier one is taken up again
     verdict(gate, state) -> GateVerdict        # at every look
     combine(verdicts, weights=..., false_rollback=...) -> Combination
     dumps(state) -> str, loads(text) -> state  # kept in ModelRevision.status
@@ -69,6 +70,23 @@ def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None
     if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
         return latency.next_step(gate, state, deadline_test_at)
     raise ValueError(_mismatch(gate, state))
+
+
+def resume_step(state: State, earlier: State) -> State:
+    """Return the state on a return to a step: safety of that step as ``earlier`` left it, all else as it is now.
+
+    Args:
+        state: the state now, at the end of the step that was left.
+        earlier: the state as it was when the step that is taken up again was left.
+
+    Raises:
+        ValueError: the two are not states of one gate.
+    """
+    if isinstance(state, RateState) and isinstance(earlier, RateState):
+        return rate.resume_step(state, earlier)
+    if isinstance(state, LatencyState) and isinstance(earlier, LatencyState):
+        return latency.resume_step(state, earlier)
+    raise ValueError(f"the states are of two gates: {type(state).__name__} and {type(earlier).__name__}")
 
 
 def verdict(gate: Gate, state: State) -> GateVerdict:

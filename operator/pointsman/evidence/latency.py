@@ -179,6 +179,24 @@ def next_step(gate: LatencyGate, state: LatencyState, deadline_test_at: float | 
     )
 
 
+def resume_step(state: LatencyState, earlier: LatencyState) -> LatencyState:
+    """Return ``state`` with the step's evidence of ``earlier``; its time so far counts as this step's again."""
+    if earlier.edges != state.edges:
+        raise ValueError("the histogram's edges changed since that step: begin it anew")
+    return replace(
+        state,
+        safe=earlier.safe,
+        coarse=earlier.coarse,
+        widest=earlier.widest,
+        step_candidate=earlier.step_candidate,
+        step_stable=earlier.step_stable,
+        test=earlier.test,
+        test_p=earlier.test_p,
+        test_at=earlier.test_at,
+        step_began=state.elapsed - (earlier.elapsed - earlier.step_began),
+    )
+
+
 def log_harm(state: LatencyState) -> Numbers:
     """Return the log of the harm e-process, shape (...)."""
     return state.harm.log_value()

@@ -249,7 +249,7 @@ class GateVerdict:
         log_safe: log of the safety e-process of this step; the least of them where several are needed.
         safe_level: ``log_safe`` that proves Safe, ln(1/false_promotion).
         safe: log_safe >= safe_level and the gate is answerable.
-        unanswerable: why it can never be Safe, or None.
+        unanswerable: why it can never be Safe (a quantile beyond the buckets), or None.
         counts: counts of the whole attempt.
         step_counts: counts of this step.
         estimate: ratio candidate/stable of the rates (Mantel-Haenszel over looks), for latency of the worst quantile; None

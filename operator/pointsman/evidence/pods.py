@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from pointsman.evidence.model import Noise, Unanswerable
+if TYPE_CHECKING:
+    from pointsman.evidence.model import Noise
 
 
 def pod_margin(tau: float, candidate_pods: int, stable_pods: int) -> float:
@@ -19,19 +21,25 @@ def safety_margin(noise: Noise, candidate_pods: int, stable_pods: int) -> float:
     return 1.0 if noise.assumed else pod_margin(noise.tau, candidate_pods, stable_pods)
 
 
-def spread_too_wide(noise: Noise, candidate_pods: int, stable_pods: int, widest: float) -> Unanswerable | None:
-    """Return why Safe is out of reach where the margin of these pods is at or over ``widest`` (> 1), with the pods needed."""
-    if noise.assumed or candidate_pods < 1 or stable_pods < 1:
-        return None
-    if pod_margin(noise.tau, candidate_pods, stable_pods) < widest:
-        return None
+def pods_needed(noise: Noise, candidate_pods: int, stable_pods: int, widest: float) -> str:
+    """Return what it takes for an equal version to be proven Safe where the margin of these pods reaches ``widest``, else "".
+
+    Args:
+        noise: the stable arm's noise.
+        candidate_pods: pods of the candidate.
+        stable_pods: pods of stable.
+        widest: margin at which the tolerance is used up; 1 or less where it allows no difference at all.
+    """
     if widest <= 1:
-        return Unanswerable("PodSpread", "the tolerance allows no difference at all: widen it")
+        return "the tolerance allows no difference, so that only a better version can be proven Safe: widen it"
+    if noise.assumed or candidate_pods < 1 or stable_pods < 1:
+        return ""
+    if pod_margin(noise.tau, candidate_pods, stable_pods) < widest:
+        return ""
     now = 1 / candidate_pods + 1 / stable_pods
     factor = now / (math.log(widest) / (2 * noise.tau)) ** 2
     need = (math.floor(candidate_pods * factor) + 1, math.floor(stable_pods * factor) + 1)
-    return Unanswerable(
-        "PodSpread",
+    return (
         f"stable's own pods differ by {noise.tau:.0%}: with {candidate_pods} candidate and {stable_pods} stable pods that is more "
-        f"than the tolerance; it takes {need[0]} and {need[1]} pods, or a wider tolerance",
+        f"than the tolerance; it takes {need[0]} and {need[1]} pods, or a wider tolerance"
     )

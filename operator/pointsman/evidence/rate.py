@@ -16,9 +16,8 @@ from pointsman.evidence.model import (
     Numbers,
     RateGate,
     RateLook,
-    Unanswerable,
 )
-from pointsman.evidence.pods import pod_margin, safety_margin, spread_too_wide
+from pointsman.evidence.pods import pod_margin, pods_needed, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mean, looks_needed
 
 INTERVAL_ERROR = 0.05
@@ -141,6 +140,19 @@ def next_step(gate: RateGate, state: RateState, deadline_test_at: float | None) 
     )
 
 
+def resume_step(state: RateState, earlier: RateState) -> RateState:
+    """Return ``state`` with the step's evidence of ``earlier``; its time so far counts as this step's again."""
+    return replace(
+        state,
+        safe=earlier.safe,
+        step=earlier.step,
+        test=earlier.test,
+        test_p=earlier.test_p,
+        test_at=earlier.test_at,
+        step_began=state.elapsed - (earlier.elapsed - earlier.step_began),
+    )
+
+
 def log_harm(state: RateState) -> Numbers:
     """Return the log of the harm e-process, shape (...)."""
     return state.harm.log_value()
@@ -200,15 +212,14 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
     step = [int(c) for c in state.step]
     stable = float(stable_rate(gate, state))
     log_s, level = float(log_safe(state)), safe_level(gate)
-    cannot = _unanswerable(gate, state, stable)
-    needed = None if cannot else _needed(gate, state, stable)
+    needed = _needed(gate, state, stable)
     p = float(state.test_p)
     return GateVerdict(
         log_harm=float(log_harm(state)),
         log_safe=log_s,
         safe_level=level,
-        safe=log_s >= level and cannot is None,
-        unanswerable=cannot,
+        safe=log_s >= level,
+        unanswerable=None,
         counts=Counts(*counts),
         step_counts=Counts(*step),
         estimate=float(state.mantel[0] / state.mantel[1]) if state.mantel[1] > 0 else None,
@@ -221,7 +232,7 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
         needed_seconds=seconds_for(needed, step[0], state.elapsed - state.step_began),
         deadline_test=gate.deadline_test,
         deadline_p=None if math.isnan(p) else p,
-        notes=("proven for these pods: how far pods differ was not measured",) if gate.noise.assumed else (),
+        notes=_notes(gate, state, stable),
     )
 
 
@@ -239,10 +250,12 @@ def _mantel(arms: Arms) -> Numbers:
     return np.where(both[..., None], np.stack(pair, axis=-1), 0.0)
 
 
-def _unanswerable(gate: RateGate, state: RateState, stable: float) -> Unanswerable | None:
+def _notes(gate: RateGate, state: RateState, stable: float) -> tuple[str, ...]:
     excess = gate.tolerance.excess
     widest = gate.tolerance.ratio * stable / (stable - excess) if stable > excess else math.inf
-    return spread_too_wide(gate.noise, state.candidate_pods, state.stable_pods, widest)
+    pods = pods_needed(gate.noise, state.candidate_pods, state.stable_pods, widest)
+    assumed = "proven for these pods: how far pods differ was not measured" if gate.noise.assumed else ""
+    return tuple(note for note in (pods, assumed) if note)
 
 
 def _needed(gate: RateGate, state: RateState, stable: float) -> float | None:

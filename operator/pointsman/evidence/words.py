@@ -1,0 +1,128 @@
+"""A gate's verdict in a sentence: what was compared, counts of both arms, estimate and interval, rule, what is still needed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pointsman.evidence.model import LATENCY_LEVELS, Counts, Gate, LatencyGate, RateGate
+
+if TYPE_CHECKING:
+    from pointsman.evidence.model import GateVerdict
+
+_MINUTE, _HOUR = 60.0, 3600.0
+
+
+def harm(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
+    """Return why this gate is named Harm; for a gate that is named by ``gate.combine``.
+
+    Args:
+        gate: the gate.
+        verdict: its verdict.
+        bad: what a bad request did, for a gate on a rate.
+    """
+    if isinstance(gate, RateGate):
+        said, proven = _counts(verdict.counts, bad), _rate_margin(verdict.harm_ratio, gate.harm.excess)
+        return f"{said}{_estimate(verdict)}: proven to be over {proven}"
+    levels = ", ".join(_name(level) for level in LATENCY_LEVELS)
+    return f"{_latency(verdict, verdict.counts)}{_estimate(verdict)}: proven to be more than {verdict.harm_ratio:.3g}x as slow ({levels} together)"
+
+
+def standing(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
+    """Return where a gate that is not Harm stands: Safe, Unanswerable, or Undecided with what is still needed."""
+    counts = verdict.step_counts
+    if verdict.unanswerable is not None:
+        return verdict.unanswerable.message
+    if counts.candidate_requests == 0 or counts.stable_requests == 0:
+        return f"no requests to {_silent(counts)} in this step"
+    if isinstance(gate, RateGate):
+        said, claim = _counts(counts, bad), f"stay within {_rate_margin(verdict.tolerance, gate.tolerance.excess)}"
+    else:
+        said, claim = _latency(verdict, counts), f"keep {_latency_claim(gate, verdict)}"
+    said += _estimate(verdict)
+    return f"{said}: proven to {claim}" if verdict.safe else f"{said}: not yet proven to {claim}{_needed(verdict)}"
+
+
+def _counts(counts: Counts, did: str) -> str:
+    candidate = f"{counts.candidate_bad:,} of {counts.candidate_requests:,} requests to the candidate {did}"
+    stable = f"{counts.stable_bad:,} of {counts.stable_requests:,} to stable"
+    return (
+        f"{candidate} ({_percent(counts.candidate_bad, counts.candidate_requests)}), "
+        f"{stable} ({_percent(counts.stable_bad, counts.stable_requests)})"
+    )
+
+
+def _latency(verdict: GateVerdict, counts: Counts) -> str:
+    hardest = max(verdict.quantiles, key=lambda q: q.quantile, default=None)
+    edge = "the edges" if hardest is None or not math.isfinite(hardest.upper) else _seconds(hardest.upper)
+    return _counts(counts, f"took longer than {edge}")
+
+
+def _latency_claim(gate: LatencyGate, verdict: GateVerdict) -> str:
+    parts = []
+    for q in verdict.quantiles:
+        name = _name(q.quantile)
+        if math.isfinite(q.tolerance):
+            parts.append(f"{name} within {q.tolerance:.3g}x stable's")
+        elif math.isfinite(q.edge):
+            parts.append(f"{name} under {_seconds(q.edge)}")
+        else:
+            parts.append(f"{name} within {gate.tolerance:.3g}x stable's")
+    return ", ".join(parts)
+
+
+def _estimate(verdict: GateVerdict) -> str:
+    if verdict.estimate is None:
+        return ""
+    said = f"; {verdict.estimate:.3g}x as {'long' if verdict.quantiles else 'often'}"
+    if verdict.interval is None:
+        return said
+    low, high = verdict.interval
+    if math.isinf(high):
+        return f"{said}, at least {low:.2g}x (95 %)"
+    if low <= 0:
+        return f"{said}, at most {high:.2g}x (95 %)"
+    return f"{said}, between {low:.2g}x and {high:.2g}x (95 %)"
+
+
+def _needed(verdict: GateVerdict) -> str:
+    if verdict.needed_requests is None:
+        return (
+            "".join(f"; {note}" for note in verdict.notes[:1])
+            or "; as things are that cannot be proven of an equal version"
+        )
+    requests = f"; if both are equal, about {_round(verdict.needed_requests):,} more requests to the candidate"
+    return requests if verdict.needed_seconds is None else f"{requests} ({_duration(verdict.needed_seconds)})"
+
+
+def _silent(counts: Counts) -> str:
+    if counts.candidate_requests == counts.stable_requests:
+        return "either version"
+    return "the candidate" if counts.candidate_requests == 0 else "stable"
+
+
+def _rate_margin(ratio: float, excess: float) -> str:
+    return f"{ratio:.3g}x stable's rate" if excess == 0 else f"{ratio:.3g}x stable's rate + {100 * excess:.3g} points"
+
+
+def _name(level: float) -> str:
+    return f"p{100 * level:g}"
+
+
+def _percent(bad: int, of: int) -> str:
+    return "-" if of == 0 else f"{100 * bad / of:.2g} %" if bad * 10 < of else f"{100 * bad / of:.0f} %"
+
+
+def _round(number: float) -> int:
+    digits = max(0, int(math.log10(max(number, 1))) - 1)
+    return int(math.ceil(number / 10**digits) * 10**digits)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * _MINUTE:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / _MINUTE)} min" if seconds < 2 * _HOUR else f"{math.ceil(seconds / _HOUR)} h"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:g} ms" if value < 1 else f"{value:g} s"
