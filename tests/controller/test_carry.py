@@ -192,14 +192,26 @@ async def test_a_status_loses_what_it_no_longer_says(scene: Scene) -> None:
     assert "url" not in scene.api.objects["ModelDeployment", "ml", "churn"]["status"]
 
 
-@pytest.mark.parametrize("refusal", [Refused("spec.template: Required value"), Taken("conflict with helm")])
-async def test_a_refusal_is_remembered_and_said_once(scene: Scene, refusal: Exception) -> None:
+REFUSALS = [
+    (Refused("spec.template: Required value"), "Deployment churn-2: spec.template: Required value"),
+    (
+        Taken("conflict with helm:\n- .spec"),
+        (
+            "Deployment churn-2 exists and is somebody else's: delete it or choose another name"
+            " (conflict with helm: - .spec)"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("refusal", "said"), REFUSALS)
+async def test_a_refusal_is_remembered_and_said_once(scene: Scene, refusal: Exception, said: str) -> None:
     labelled = child(WORKLOAD, "churn-2")
     labelled["metadata"]["labels"] = {**LABELS, "pointsman.dev/revision": "churn-2"}
     scene.api.refuse["create Deployment churn-2"] = refusal
     plan = Plan(prepare=(Apply(object=labelled),), status=ModelDeploymentStatus(observed_generation=1))
     assert await scene.out(plan) is Outcome.REFUSED
-    assert scene.memory.refused(NOW) == {"churn-2": f"Deployment churn-2: {refusal}"}
+    assert scene.memory.refused(NOW) == {"churn-2": said}
     assert scene.api.writes == ["create Deployment churn-2"]
     # The decision knows now; if it asks for the same again, the rest of its plan is carried out all the same.
     assert await scene.out(plan) is Outcome.CHANGED
@@ -215,11 +227,28 @@ async def test_a_refusal_is_believed_for_a_minute(scene: Scene) -> None:
     assert scene.memory.refused(NOW + timedelta(seconds=60)) == {}
 
 
-@pytest.mark.parametrize("number", [1, 3, 4])
-async def test_what_lowers_and_a_status_cannot_be_refused_away(scene: Scene, number: int) -> None:
+@pytest.mark.parametrize("number", [3, 4])
+async def test_a_status_cannot_be_refused_away(scene: Scene, number: int) -> None:
     scene.api.faults[number] = Refused("forbidden")
     with pytest.raises(Refused, match="forbidden"):
         await scene.out(full(scene))
+
+
+async def test_where_lowering_is_refused_that_is_said_and_nothing_is_raised(scene: Scene) -> None:
+    scene.api.refuse["apply HTTPRoute churn"] = Refused("forbidden")
+    assert await scene.out(full(scene)) is Outcome.REFUSED
+    assert scene.memory.refused(NOW) == {"churn": "HTTPRoute churn: forbidden"}
+    scene.api.writes.clear()
+    with pytest.raises(Refused, match="forbidden"):
+        await scene.out(full(scene))
+    assert scene.api.writes == IN_ORDER[:4]
+
+
+async def test_each_of_the_writes_that_lower_is_tried(scene: Scene) -> None:
+    scene.api.faults[1] = Refused("forbidden")
+    plan = Plan(lower=(scene.apply(ROUTE, "churn", weight=0), scene.apply(WORKLOAD, "churn-1", replicas=4)))
+    assert await scene.carrier().lower(plan, NOW) is Outcome.REFUSED
+    assert scene.api.writes == ["apply HTTPRoute churn", "apply Deployment churn-1"]
 
 
 def settle(scene: Scene) -> Plan:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.kinds import GATEWAY, MODEL_RUNTIME, ROLLOUT_POLICY, SERVICE, WORKLOAD
+from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, SERVICE, WORKLOAD
 from pointsman.controller.claims import Claims
 from pointsman.controller.routing import concerned
 from tests.cluster.objects import model, obj, revision
@@ -48,7 +48,7 @@ CHANGES = [
     pytest.param(
         new(obj(MODEL_RUNTIME, "mlserver")), {"named", "by-format"}, id="a runtime: who names it, or finds it by format"
     ),
-    pytest.param(new(obj(ROLLOUT_POLICY, "careful")), {"named"}, id="a policy: who names it"),
+    pytest.param(new(obj(ROLLOUT_POLICY, "careful")), {"named", "careful"}, id="a policy: who names it, and itself"),
     pytest.param(
         Change(
             before=obj(MODEL_RUNTIME, "mlserver", metadata=generation(1)),
@@ -75,4 +75,16 @@ def test_whom_a_change_concerns(change: Change, names: set[str]) -> None:
     for one in MODELS:
         cache.put(one)
         claims.update(new(one))
-    assert {key.name for key in concerned(change, cache, claims)} == names
+    found = concerned(change, cache, claims)
+    assert {key.name for key in found if key.kind == MODEL_DEPLOYMENT.name} == names
+
+
+def test_a_runtime_or_policy_is_judged_itself_and_a_runtime_with_all_the_others() -> None:
+    cache = Cache()
+    for name in ("mlserver", "triton"):
+        cache.put(obj(MODEL_RUNTIME, name))
+    for kind, name, judged in (
+        (MODEL_RUNTIME, "triton", {"mlserver", "triton"}),
+        (ROLLOUT_POLICY, "careful", {"careful"}),
+    ):
+        assert {key.name for key in concerned(new(obj(kind, name)), cache, Claims())} == judged

@@ -73,7 +73,10 @@ async def test_different_keys_at_the_same_time_one_key_never_twice() -> None:
         (KeyError("bug"), "crash"),
     ],
 )
-async def test_a_failure_is_counted_tried_again_and_stops_nobody(failure: Exception, result: str) -> None:
+async def test_a_failure_is_counted_tried_again_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, result: str
+) -> None:
+    monkeypatch.setattr("pointsman.controller.workers._REFUSED_SECONDS", 0.01)
     tries: list[str] = []
 
     async def work(key: Key) -> Done:

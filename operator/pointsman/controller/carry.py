@@ -10,7 +10,7 @@ from typing import Any
 
 from pointsman.api.names import REVISION
 from pointsman.api.values import ApiModel
-from pointsman.cluster.answers import Missing, Refused
+from pointsman.cluster.answers import Missing, Refused, Taken
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of, named
@@ -48,19 +48,21 @@ class Carrier:
         self._learnt = learnt  # told what a live read has found
         self._written: dict[tuple[str, str], tuple[str, str]] = {}  # versions as seen, and what our write made of them
         self._changed = False
+        self._refused: Refused | None = None  # what lowers
 
-    async def lower(self, plan: Plan) -> Outcome:
-        """Step 1 alone. Raises Unavailable and Refused: the caller comes back until it lands."""
+    async def lower(self, plan: Plan, now: datetime) -> Outcome:
+        """Step 1 alone. Raises Unavailable: the caller comes back until it lands."""
         self._begin()
-        return await self._guarded(plan.lower) or self._end()
+        return await self._lower(plan, now) or self._end()
 
     async def out(self, observed: Observed, plan: Plan, now: datetime) -> Outcome:
-        """Steps 1 to 4. Raises Unavailable, and Refused where what lowers or a status is refused."""
+        """Steps 1 to 4. Raises Unavailable; Refused where a status is, or what lowers: then nothing is raised."""
         self._begin()
         return (
-            await self._guarded(plan.lower)
+            await self._lower(plan, now)
             or await self._refusable(plan.prepare, now)
             or await self._statuses(observed, plan)
+            or self._unless_refused()
             or await self._refusable(plan.after, now)
             or self._end()
         )
@@ -68,33 +70,49 @@ class Carrier:
     def _begin(self) -> None:
         self._written.clear()
         self._changed = False
+        self._refused = None
 
     def _end(self) -> Outcome:
         return Outcome.CHANGED if self._changed else Outcome.SETTLED
 
-    async def _guarded(self, writes: Iterable[Write]) -> Outcome | None:
-        for write in writes:
-            kind, name = _target(write)
+    async def _lower(self, plan: Plan, now: datetime) -> Outcome | None:
+        """Every one of them is tried, whatever becomes of the others."""
+        outcome: Outcome | None = None
+        for write in plan.lower:
             try:
-                await self._write(write)
-            except Conflict:
-                await self._look_again(kind, name)
-                return Outcome.OVERTAKEN
-        return None
+                one = await self._one(write, now)
+            except Refused as refused:
+                self._refused = refused
+            else:
+                outcome = outcome or one
+        return outcome
+
+    def _unless_refused(self) -> None:
+        if self._refused is not None:
+            raise self._refused
 
     async def _refusable(self, writes: Iterable[Write], now: datetime) -> Outcome | None:
         for write in writes:
-            kind, name = _target(write)
             try:
-                await self._write(write)
-            except Conflict:
-                await self._look_again(kind, name)
-                return Outcome.OVERTAKEN
-            except Refused as refused:
-                what = _revision(write) or name
-                if self._memory.refuse(what, f"{kind.name} {name}: {refused}", now):
-                    return Outcome.REFUSED
+                outcome = await self._one(write, now)
+            except Refused:
                 return None  # known already: the plan is what the decision makes of it, its statuses included
+            if outcome is not None:
+                return outcome
+        return None
+
+    async def _one(self, write: Write, now: datetime) -> Outcome | None:
+        """One write; Refused where the decision knew of the refusal already."""
+        kind, name = _target(write)
+        try:
+            await self._write(write)
+        except Conflict:
+            await self._look_again(kind, name)
+            return Outcome.OVERTAKEN
+        except Refused as refused:
+            if self._memory.refuse(_revision(write) or name, _said(kind, name, refused), now):
+                return Outcome.REFUSED
+            raise
         return None
 
     async def _statuses(self, observed: Observed, plan: Plan) -> Outcome | None:
@@ -187,6 +205,13 @@ class Carrier:
             change = self._cache.missing(kind, self._namespace, name)
         if change is not None:
             self._learnt(change)
+
+
+def _said(kind: Kind, name: str, refused: Refused) -> str:
+    words = " ".join(str(refused).split())
+    if isinstance(refused, Taken):
+        return f"{kind.name} {name} exists and is somebody else's: delete it or choose another name ({words})"
+    return f"{kind.name} {name}: {words}"
 
 
 def _target(write: Write) -> tuple[Kind, str]:

@@ -84,7 +84,7 @@ class Reconciler:
             wanted = self._decision.pods_wanted(observed) | memory.fallen
             if wanted:
                 # What lowers does not wait for the list of pods; what it wrote is there for the decision after that.
-                outcome = await self._carry(key, carrier.lower(plan))
+                outcome = await self._carry(key, carrier.lower(plan, now))
                 if outcome is not Outcome.SETTLED:
                     continue
                 observed = replace(observed, pods=await self._pods(key, wanted))

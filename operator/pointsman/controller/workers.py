@@ -13,9 +13,12 @@ import structlog
 from pointsman.cluster.answers import Busy
 from pointsman.controller.agenda import Agenda
 from pointsman.controller.keys import Key
-from pointsman.errors import Conflict, PointsmanError
+from pointsman.errors import Conflict, PointsmanError, Terminal
 
 _log = structlog.get_logger(__name__)
+
+
+_REFUSED_SECONDS = 5.0  # somebody has to change something first
 
 
 class Gauge(Protocol):
@@ -94,8 +97,7 @@ class Workers:
         try:
             done = await self._work(key)
         except PointsmanError as failure:
-            at_least = failure.after if isinstance(failure, Busy) else 0.0
-            delay = self._agenda.failed(key, loop.time(), at_least)
+            delay = self._agenda.failed(key, loop.time(), _at_least(failure))
             _log.warning("reconcile failed", key=str(key), error=str(failure), retry_seconds=round(delay, 3))
             self._gauge.reconciled("conflict" if isinstance(failure, Conflict) else "retry", loop.time() - started)
         except Exception:  # noqa: BLE001  a bug met by one object must not stop the others
@@ -123,3 +125,10 @@ class Workers:
             self._timer = None
         if (at := self._agenda.next_at()) is not None:
             self._timer = asyncio.get_running_loop().call_at(at, self._rouse)
+
+
+def _at_least(failure: PointsmanError) -> float:
+    """How long to wait, whatever the back-off says; seconds."""
+    if isinstance(failure, Busy):
+        return failure.after
+    return _REFUSED_SECONDS if isinstance(failure, Terminal) else 0.0
