@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Mapping
@@ -121,14 +122,25 @@ class Client(PrometheusConnect):
 
 
 def without_credentials(url: str) -> str:
-    """The URL as it may be shown."""
-    parts = urlsplit(url)
+    """The URL as it may be shown; one that cannot be read is not shown at all."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "..."
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def _secrets(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
-    password = urlsplit(url).password
-    found = [password, unquote(password)] if password else []
+    """What must not be told: the URL's password, as written and as sent, and the values of headers."""
+    parts = urlsplit(url)
+    found = []
+    if parts.password:
+        user, password = unquote(parts.username or ""), unquote(parts.password)
+        found += [
+            parts.password,
+            password,
+            base64.b64encode(f"{user}:{password}".encode("latin-1", "replace")).decode(),
+        ]
     for value in headers.values():
         found += [value, value.rpartition(" ")[2]]
     return tuple(sorted({secret for secret in found if secret}, key=len, reverse=True))
