@@ -87,9 +87,10 @@ class Carrier:
                 outcome = outcome or one
         return outcome
 
-    def _unless_refused(self) -> None:
+    def _unless_refused(self) -> Outcome | None:
         if self._refused is not None:
             raise self._refused
+        return None
 
     async def _refusable(self, writes: Iterable[Write], now: datetime) -> Outcome | None:
         for write in writes:
