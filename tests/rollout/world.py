@@ -186,7 +186,7 @@ class World:
             policies=policies,
             gateways=self.gateways,
             holder=self.holder,
-            refusals=self.refusals if self.now < self.refused_until else {},
+            refusals=self.refusals,
             evidence=self.evidence,
             reading=reading,
         )
@@ -266,6 +266,8 @@ class World:
         self._pods_live()
         self._gateway_answers()
         self._users(dt.total_seconds())
+        if self.refusals and self.now >= self.refused_until:
+            self.refusals, self.dirty = {}, True
         reading = None
         if self.watch is not None and self.now - self.looked >= self.interval:
             self.looked = self.now
@@ -432,7 +434,12 @@ class World:
             "reason": "ResolvedRefs",
             "observedGeneration": generation,
         }
-        status = {"parents": [{"parentRef": {"name": "models", "namespace": "gw"}, "conditions": [accepted, resolved]}]}
+        status = {
+            "parents": [
+                {"parentRef": {"name": ref["name"], "namespace": ref["namespace"]}, "conditions": [accepted, resolved]}
+                for ref in route["spec"]["parentRefs"]
+            ]
+        }
         if route.get("status") != status:
             route["status"] = status
             self._touch(route)

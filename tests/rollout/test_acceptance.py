@@ -1,0 +1,187 @@
+"""A spec that cannot be acted on: the reason and the sentence, nothing that runs changes, and it heals by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pointsman.rollout.observed import Holder
+from tests.rollout.examples import MLSERVER, serving, spec
+from tests.rollout.world import World
+
+Change = Callable[[World], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A spec or a cluster with one thing wrong.
+
+    spec   what the user applies
+    world  what happens in the cluster at that moment
+    heal   what makes the cause go away
+    """
+
+    reason: str
+    says: str
+    heal: Change
+    spec: dict[str, Any] = field(default_factory=dict)
+    world: Change = lambda _: None
+
+
+def runtime(**changes: Any) -> dict[str, Any]:
+    return {**MLSERVER, **changes}
+
+
+def without_latency() -> dict[str, Any]:
+    return runtime(metrics={key: value for key, value in MLSERVER["metrics"].items() if key != "latency"})
+
+
+def with_rollout(**changes: Any) -> dict[str, Any]:
+    return {"rollout": {**spec()["rollout"], **changes}}
+
+
+FAULTS = [
+    Fault(
+        reason="RuntimeNotFound",
+        says="no ModelRuntime is named 'triton'; there are: mlserver",
+        spec={"runtime": "triton"},
+        heal=lambda w: w.runtimes.update(triton=MLSERVER),
+    ),
+    Fault(
+        reason="RuntimeNotFound",
+        says="no ModelRuntime serves 'onnx' by autoSelect; name one in spec.runtime",
+        spec={"model": {"version": "2", "format": {"name": "onnx"}}},
+        heal=lambda w: w.runtimes.update(ort=runtime(formats=[{"name": "onnx", "autoSelect": True}])),
+    ),
+    Fault(
+        reason="AmbiguousRuntime",
+        says="mlserver and other both serve 'sklearn' by autoSelect; name one in spec.runtime",
+        world=lambda w: w.runtimes.update(other=MLSERVER),
+        heal=lambda w: w.runtimes.pop("other"),
+    ),
+    Fault(
+        reason="InvalidTemplate",
+        says="model",
+        spec={"runtime": "empty"},
+        world=lambda w: w.runtimes.update(empty=runtime(template={"spec": {"containers": [{"name": "other"}]}})),
+        heal=lambda w: w.runtimes.update(empty=MLSERVER),
+    ),
+    Fault(
+        reason="PolicyNotFound",
+        says="no RolloutPolicy is named 'careful'; there are: none",
+        spec=with_rollout(policy="careful"),
+        heal=lambda w: w.policies.update(careful={}),
+    ),
+    Fault(
+        reason="InvalidPolicy",
+        says="the rollout policy in force: steps[1].canary.percent is 5",
+        spec={"rollout": {"policy": "wrong"}},
+        world=lambda w: w.policies.update(wrong={"steps": [{"canary": {"percent": 9}}, {"canary": {"percent": 5}}]}),
+        heal=lambda w: w.policies.update(wrong={"steps": [{"canary": {"percent": 5}}]}),
+    ),
+    Fault(
+        reason="GateUnanswerable",
+        says="gate 'latency' cannot be answered",
+        world=lambda w: w.runtimes.update(mlserver=without_latency()),
+        heal=lambda w: w.runtimes.update(mlserver=MLSERVER),
+    ),
+    Fault(
+        reason="HostnameTaken",
+        says="churn.example.com on Gateway gw/models belongs to ModelDeployment team/older, which is older",
+        world=lambda w: setattr(
+            w, "holder", Holder(hostname="churn.example.com", gateway="gw/models", deployment="team/older")
+        ),
+        heal=lambda w: setattr(w, "holder", None),
+    ),
+    Fault(
+        reason="GatewayNotFound",
+        says="there is no Gateway gw/edge; create it or name another",
+        spec={"traffic": {"parentRefs": [{"name": "edge", "namespace": "gw"}], "hostnames": ["churn.example.com"]}},
+        heal=lambda w: setattr(w, "gateways", frozenset({"gw/models", "gw/edge"})),
+    ),
+    Fault(
+        reason="TemplateRejected",
+        says="the API server refuses what this spec renders to: spec.template: no",
+        world=lambda w: w.rejected.update({"2": "spec.template: no"}),
+        heal=lambda w: w.rejected.clear(),
+    ),
+]
+
+
+def ids(fault: Fault) -> str:
+    return fault.reason
+
+
+def strike(world: World, fault: Fault) -> None:
+    fault.world(world)
+    world.spec = {**world.spec, **fault.spec}
+    world.apply(version="2")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=ids)
+def test_a_serving_model_goes_on_and_the_fault_heals(fault: Fault) -> None:
+    world = serving()
+    running, route = set(world.pods), world.objects["HTTPRoute", "churn"]["spec"]
+    strike(world, fault)
+    world.run(120)
+    assert world.condition("Accepted") == ("False", fault.reason)
+    assert fault.says in world.message("Accepted")
+    assert world.condition("Stalled") == ("True", fault.reason)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert (set(world.pods), world.objects["HTTPRoute", "churn"]["spec"]) == (running, route)
+    assert world.failed_requests == 0
+    assert {kind for _, kind, _ in world.writes} <= {
+        "ModelDeployment/status",
+        "apply ModelRevision",  # the metric profile follows its runtime
+    }
+
+    fault.heal(world)
+    world.dirty = True
+    assert world.run(70, until=lambda w: w.status.candidate is not None)
+    assert world.condition("Accepted") == ("True", "Accepted")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    # The API server's own word comes only when the third version's turn has come; a gate that can no longer be answered
+    # is the running rollout's own affair.
+    [fault for fault in FAULTS if fault.reason not in ("GateUnanswerable", "TemplateRejected")],
+    ids=ids,
+)
+def test_a_rollout_that_runs_goes_on(fault: Fault) -> None:
+    """A refused third version does not disturb the second one's rollout."""
+    world = serving()
+    second = world.revision("2")
+    world.apply(version="2")
+    assert world.run(120, until=lambda w: w.share == 0.05)
+    strike(world, fault)
+    world.apply(version="3")
+    world.run(5)
+    assert world.condition("Accepted") == ("False", fault.reason)
+    assert world.status.candidate is not None
+    assert (world.status.candidate.revision, world.share) == (second, 0.05)
+    assert world.run(1200, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")]), world.status
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=ids)
+def test_a_first_version_waits_for_the_fault_to_heal(fault: Fault) -> None:
+    world = World(spec=spec(), runtimes={"mlserver": MLSERVER})
+    strike(world, fault)
+    world.run(5)
+    assert world.condition("Accepted") == ("False", fault.reason)
+    assert world.condition("Ready")[0] == "False"
+    assert not world.pods
+    fault.heal(world)
+    world.dirty = True
+    assert world.run(90, until=lambda w: w.condition("UpToDate") == ("True", "UpToDate"))
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_an_optional_gate_that_nobody_can_answer_is_accepted() -> None:
+    gates = [{"name": "errors", "signal": "Errors"}, {"name": "latency", "signal": "Latency", "required": False}]
+    world = serving(spec={**spec(), **with_rollout(gates=gates)}, runtimes={"mlserver": without_latency()})
+    world.apply(version="2")
+    assert world.run(1200, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")]), world.status
