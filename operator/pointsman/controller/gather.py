@@ -62,14 +62,14 @@ class Gatherer:
             services=self._each(SERVICE, key, lambda service: service),
             route=route if route is not None and not _going(route) else None,
             runtimes={
-                runtime["metadata"]["name"]: self._read(runtime, _runtime)
-                for runtime in self._cache.all(MODEL_RUNTIME)
-                if not _going(runtime)
+                obj["metadata"]["name"]: self._read(obj, runtime)
+                for obj in self._cache.all(MODEL_RUNTIME)
+                if not _going(obj)
             },
             policies={
-                policy["metadata"]["name"]: self._read(policy, _policy)
-                for policy in self._cache.all(ROLLOUT_POLICY)
-                if not _going(policy)
+                obj["metadata"]["name"]: self._read(obj, policy)
+                for obj in self._cache.all(ROLLOUT_POLICY)
+                if not _going(obj)
             },
             gateways=frozenset(
                 f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
@@ -124,8 +124,8 @@ def _deployment(obj: Json) -> Deployment:
         resource_version=meta["resourceVersion"],
         annotations=meta.get("annotations") or {},
         written=obj["spec"],
-        spec=_parse(ModelDeploymentSpec, obj, "spec"),
-        status=_parse(ModelDeploymentStatus, obj, "status"),
+        spec=parse(ModelDeploymentSpec, obj, "spec"),
+        status=parse(ModelDeploymentStatus, obj, "status"),
     )
 
 
@@ -136,21 +136,24 @@ def _revision(obj: Json) -> Revision:
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
         created_at=datetime.fromisoformat(meta["creationTimestamp"]),
-        spec=_parse(ModelRevisionSpec, obj, "spec"),
-        status=_parse(ModelRevisionStatus, obj, "status"),
+        spec=parse(ModelRevisionSpec, obj, "spec"),
+        status=parse(ModelRevisionStatus, obj, "status"),
     )
 
 
-def _runtime(obj: Json) -> Runtime:
+def runtime(obj: Json) -> Runtime:
+    """A ModelRuntime, parsed."""
     meta = obj["metadata"]
-    return Runtime(name=meta["name"], generation=meta["generation"], spec=_parse(ModelRuntimeSpec, obj, "spec"))
+    return Runtime(name=meta["name"], generation=meta["generation"], spec=parse(ModelRuntimeSpec, obj, "spec"))
 
 
-def _policy(obj: Json) -> RolloutPolicySpec:
-    return _parse(RolloutPolicySpec, obj, "spec")
+def policy(obj: Json) -> RolloutPolicySpec:
+    """The spec of a RolloutPolicy, parsed."""
+    return parse(RolloutPolicySpec, obj, "spec")
 
 
-def _parse(model: type[M], obj: Json, part: str) -> M:
+def parse(model: type[M], obj: Json, part: str) -> M:
+    """A part of an object as our type; Terminal, with the field, where it is not that."""
     try:
         return model.model_validate(obj.get(part) or {})
     except ValidationError as invalid:

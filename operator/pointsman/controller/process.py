@@ -15,10 +15,11 @@ from pointsman.cluster.answers import Missing
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.connection import connect, watching_session
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, WATCHED, Kind
 from pointsman.cluster.lease import Leadership
 from pointsman.cluster.recorder import Recorder
 from pointsman.controller import logs, watches
+from pointsman.controller.catalogue import Catalogue
 from pointsman.controller.claims import Claims
 from pointsman.controller.gather import Gatherer
 from pointsman.controller.keys import Key, key_of
@@ -29,7 +30,7 @@ from pointsman.controller.probes import Probes, Pulse
 from pointsman.controller.reconcile import Decision, Reconciler, World
 from pointsman.controller.routing import concerned
 from pointsman.controller.settings import Settings
-from pointsman.controller.workers import Workers
+from pointsman.controller.workers import Done, Workers
 from pointsman.errors import PointsmanError, Retryable, Terminal
 from pointsman.prometheus import reader as prometheus
 from pointsman.rollout import observed
@@ -69,7 +70,9 @@ class Operator:
             looks=self.looks,
             learnt=self._learn,
         )
-        self.workers = Workers(Reconciler(world, decision).reconcile, count=settings.workers, gauge=metrics)
+        self._rollouts = Reconciler(world, decision)
+        self._catalogue = Catalogue(client, self.cache, self._learn)
+        self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
         metrics.queue(lambda: len(self.workers))
         self._served: tuple[Kind, ...] = ()
         self._more = asyncio.Event()  # kinds are served that were not before: watch anew
@@ -80,8 +83,9 @@ class Operator:
         Raises Terminal where the CRDs are not installed.
         """
         self._served = tuple([kind for kind in WATCHED if await self._relist(kind)])
-        for obj in self.cache.all(MODEL_DEPLOYMENT):
-            self.workers.add(key_of(obj))
+        for kind in (MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY):
+            for obj in self.cache.all(kind):
+                self.workers.add(key_of(obj))
 
     async def relist(self) -> None:
         """List everything again from time to time, until cancelled: a watch that was interrupted hides deletions."""
@@ -121,6 +125,11 @@ class Operator:
                 return
             if not stop.is_set():
                 _log.info("watching anew", kinds=[kind.name for kind in self._served])
+
+    async def _reconcile(self, key: Key) -> Done:
+        if key.kind == MODEL_DEPLOYMENT.name:
+            return await self._rollouts.reconcile(key)
+        return await self._catalogue.reconcile(key)
 
     async def _relist(self, kind: Kind) -> bool:
         """List a kind into the cache; whether it is served at all."""

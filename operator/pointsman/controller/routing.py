@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pointsman.cluster.cache import Cache, Change, Name, name_of, owner_of
 from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, Json, Kind, kind_of
 from pointsman.controller.claims import Claims
-from pointsman.controller.keys import Key, deployment
+from pointsman.controller.keys import Key, deployment, key_of
 
 
 def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
@@ -22,7 +22,11 @@ def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
         appeared_or_went = change.before is None or change.after is None
         return frozenset(map(deployment, claims.on(name))) if appeared_or_went else frozenset()
     if kind in (MODEL_RUNTIME, ROLLOUT_POLICY):
-        return frozenset(map(deployment, _users(kind, name[1], cache))) if _differs(change) else frozenset()
+        if not _differs(change):
+            return frozenset()
+        # One runtime's formats concern the verdict on all of them.
+        judged = map(key_of, cache.all(kind)) if kind is MODEL_RUNTIME else [key_of(there)]
+        return frozenset(map(deployment, _users(kind, name[1], cache))) | frozenset(judged)
     owners = {owner_of(obj) for obj in (change.before, change.after) if obj is not None}
     return frozenset(deployment(owner) for owner in owners if owner is not None)
 
