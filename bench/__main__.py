@@ -1,0 +1,49 @@
+"""Runs the benchmarks of the controller on the bare API server, prints every figure beside its target and writes bench/results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from bench import latency, memory, writes
+from bench.lab import figures
+from bench.lab.figures import Figure
+from bench.lab.options import Options
+
+BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    module.NAME: module.run for module in (latency, writes, memory)
+}
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="latency, writes, memory; by default all.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: that it runs, not what to quote.")] = False,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 1,
+) -> None:
+    """Measure; the exit status is 1 where a figure misses its target."""
+    options = Options(size="quick" if quick else "full", seed=seed)
+    missed = False
+    for name in names or BENCHMARKS:
+        if name not in BENCHMARKS:
+            raise typer.BadParameter(f"there is no benchmark {name!r}: write one of {', '.join(BENCHMARKS)}")
+        found = asyncio.run(_measured(name, options))
+        figures.write(name, found)
+        figures.show(f"{name}, {options.size}, seed {seed}", found)
+        missed = missed or any(one.holds is False for one in found)
+    raise typer.Exit(int(missed))
+
+
+async def _measured(name: str, options: Options) -> list[Figure]:
+    return await BENCHMARKS[name](options)
+
+
+if __name__ == "__main__":
+    app()
