@@ -17,7 +17,9 @@ def kubectl(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> s
     Raises:
         SetupError: it ended with another code than 0; carries what it said.
     """
-    return run(binaries.program("kubectl"), f"--kubeconfig={kubeconfig}", *words, stdin=stdin)
+    # Beside the kubeconfig, so that nothing is left in the home of the person at the keyboard.
+    cache = f"--cache-dir={kubeconfig.parent}/kubectl"
+    return run(binaries.program("kubectl"), f"--kubeconfig={kubeconfig}", cache, *words, stdin=stdin)
 
 
 def apply(kubeconfig: Path, manifest: str) -> None:
@@ -31,4 +33,5 @@ def helm(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> str:
     Raises:
         SetupError: it ended with another code than 0; carries what it said.
     """
-    return run(binaries.program("helm"), f"--kubeconfig={kubeconfig}", *words, stdin=stdin)
+    homes = {f"HELM_{kind}_HOME": f"{kubeconfig.parent}/helm/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")}
+    return run(binaries.program("helm"), f"--kubeconfig={kubeconfig}", *words, env=homes, stdin=stdin)
