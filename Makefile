@@ -71,3 +71,7 @@ cluster-locks:  ## pin the Python packages in the cluster's images anew (needs u
 	@for folder in hack/cluster/containers/*/; do cd $(CURDIR)/$$folder && uv pip compile --quiet --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make cluster-locks" requirements.in -o requirements.txt || exit 1; done
+
+.PHONY: demo
+demo: venv  ## the main job on a real cluster: promoted, rolled back, aborted (KEEP=1: it stays up; CLUSTER=kind: with Docker)
+	@$(PY) -m hack.demo

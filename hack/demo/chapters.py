@@ -1,0 +1,39 @@
+"""The story: what is done to each version, and how it has to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["Serving", "Promoted", "RolledBack", "Aborted"]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One version's part.
+
+    Attributes:
+        version: the version that is applied.
+        title: what happens, in one line.
+        outcome: how it has to end.
+        gate: the gate that has to decide; empty where none may.
+        reason: the reason that has to stand in the history; empty where any will do.
+        patience: seconds after which the demo gives up on it.
+    """
+
+    version: str
+    title: str
+    outcome: Outcome
+    gate: str = ""
+    reason: str = ""
+    patience: float = 180
+
+
+STORY = (
+    Chapter("v1", "the first version serves as soon as it is ready", "Serving"),
+    Chapter("v2", "a better model takes over by steps", "Promoted", patience=360),
+    Chapter("v3", "a slow model is taken back", "RolledBack", gate="latency"),
+    Chapter("v4", "a model that fails on some rows is taken back", "RolledBack", gate="errors"),
+    Chapter("v5", "a model that cannot start never gets a request", "RolledBack", reason="CandidateUnavailable"),
+    Chapter("v6", "an abort is obeyed while Prometheus is down", "Aborted"),
+)

@@ -1,0 +1,128 @@
+"""What is left of the demo: one row a version, judged against the story, as a file and as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from hack.demo.chapters import Chapter
+from hack.demo.sight import End
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a version.
+
+    Attributes:
+        seconds: from `kubectl apply` to the decision; of an abort from `kubectl annotate`.
+        candidate_requests: requests that the gateway sent to the version while it was on trial (of v1: while it was alone).
+        failed_requests: requests of users in that time that were not answered with 200, whoever answered.
+        message: the verdict's own words.
+    """
+
+    version: str
+    outcome: str
+    gate: str
+    reason: str
+    seconds: float
+    candidate_requests: int
+    failed_requests: int
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {
+            "version": self.version,
+            "outcome": self.outcome,
+            "gate": self.gate,
+            "seconds": round(self.seconds, 1),
+            "candidateRequests": self.candidate_requests,
+            "failedRequests": self.failed_requests,
+            "message": self.message,
+        }
+
+
+def faults(chapter: Chapter, row: Row) -> list[str]:
+    """In what a version's end differs from what the story says; one sentence each."""
+    found = []
+    expected = _words(chapter.outcome, chapter.gate, chapter.reason)
+    if row.outcome != chapter.outcome or row.gate != chapter.gate or (chapter.reason and row.reason != chapter.reason):
+        got = _words(row.outcome, row.gate, row.reason if chapter.reason else "")
+        found.append(f"{row.version} should have ended as {expected}, and ended as {got}: {row.message}")
+    if chapter.reason == "CandidateUnavailable" and row.candidate_requests:
+        found.append(f"{row.version} could not start, and still {row.candidate_requests} requests were sent to it.")
+    if chapter.gate != "errors" and row.failed_requests:
+        found.append(f"{row.failed_requests} requests of users failed while {row.version} was on trial; none should.")
+    return found
+
+
+def never_ended(chapter: Chapter, *, seconds: float, message: str) -> str:
+    """The sentence about a version that nothing was decided about."""
+    return (
+        f"{chapter.version} should have ended as {_words(chapter.outcome, chapter.gate, chapter.reason)}"
+        f" and had not after {seconds:.0f} s; the operator says: {message or 'nothing'}"
+    )
+
+
+def row(chapter: Chapter, end: End, *, seconds: float, candidate_requests: int, failed_requests: int) -> Row:
+    """The row of a version that ended."""
+    return Row(
+        version=chapter.version,
+        outcome=end.outcome,
+        gate=end.gate,
+        reason=end.reason,
+        seconds=seconds,
+        candidate_requests=candidate_requests,
+        failed_requests=failed_requests,
+        message=end.message,
+    )
+
+
+def write(path: Path, rows: Sequence[Row], *, policy: dict[str, Any], rate: float) -> None:
+    """Write the rows, each with the policy and the rate that it was run with."""
+    circumstances = {"requestsPerSecond": rate, "policy": policy}
+    path.write_text(json.dumps([row.as_json() | circumstances for row in rows], indent=2) + "\n")
+
+
+def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> Table:
+    """The rows for people."""
+    titles = {chapter.version: chapter.title for chapter in chapters}
+    shown = Table(title="What happened", title_justify="left", show_lines=True)
+    for name in (
+        "version",
+        "outcome",
+        "gate",
+        "seconds",
+        "requests it got",
+        "failed for users",
+        "in the operator's words",
+    ):
+        shown.add_column(name, justify="right" if name[0] in "srf" else "left")
+    for it in rows:
+        shown.add_row(
+            f"{it.version}: {titles[it.version]}",
+            _COLOURS.get(it.outcome, "{}").format(it.outcome),
+            it.gate or "-",
+            f"{it.seconds:.1f}",
+            str(it.candidate_requests),
+            str(it.failed_requests),
+            it.message,
+        )
+    return shown
+
+
+_COLOURS: dict[str, str] = {
+    "Serving": "[green]{}[/]",
+    "Promoted": "[green]{}[/]",
+    "RolledBack": "[red]{}[/]",
+    "Aborted": "[yellow]{}[/]",
+}
+
+
+def _words(outcome: str, gate: str, reason: str) -> str:
+    return outcome + (f" by the gate {gate}" if gate else "") + (f" ({reason})" if reason else "")
