@@ -168,3 +168,22 @@ def test_one_sample_ratio_is_an_e_value_beyond_its_null(null: float, guess: floa
     e = np.exp(one_sample(np.asarray(12.0), x, null=np.asarray(null), guess=np.asarray(guess)))
     beyond = np.linspace(null, 1, 9) if guess < null else np.linspace(0, null, 9)
     assert max(float(binomial(12, p) @ e) for p in beyond) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("factor", [1.1, 30.0, 0.9, 0.05])
+def test_the_projection_is_exact_at_any_size(factor: float) -> None:
+    # the expectation has a closed form: a request's, to the power of the requests; on the line it is 1 up to rounding
+    rng = np.random.default_rng(3)
+    n_c, n_s = 10 ** rng.uniform(0, 9, (2, 2000))
+    border = Line(rng.choice([0.5, 1.0, 1.5, 3.0], 2000), rng.choice([0.0001, 0.001, 0.1, 0.3], 2000))
+    stable = np.minimum(10 ** rng.uniform(-6, -0.01, 2000), (1 - border.excess) / border.ratio * 0.999)
+    candidate = odds_times(border.height(stable), np.asarray(factor))
+    ones = bernoulli(Arms(n_c, n_c, n_s, 0 * n_s), border, candidate=candidate, stable=stable)
+    none = bernoulli(Arms(n_c, 0 * n_c, n_s, 0 * n_s), border, candidate=candidate, stable=stable)
+    all_stable = bernoulli(Arms(n_c, 0 * n_c, n_s, n_s), border, candidate=candidate, stable=stable)
+    hit_c, hit_s = (ones - none) / n_c, (all_stable - none) / n_s  # what one bad request adds
+    rate = stable  # a point on the line
+    log_expectation = (
+        none + n_c * np.log1p(border.height(rate) * np.expm1(hit_c)) + n_s * np.log1p(rate * np.expm1(hit_s))
+    )
+    assert np.max(log_expectation / np.maximum(1, np.abs(none))) <= 1e-6

@@ -30,7 +30,7 @@ from pointsman.evidence.process import log_mean
 from pointsman.evidence.rate import RateState
 
 # requests of candidate and stable, and stable's rate, of three looks: the split and the base rate both move
-LOOKS = [(2, 5, 0.1), (3, 2, 0.4), (2, 3, 0.3)]
+LOOKS = [(2, 3, 0.1), (2, 2, 0.4), (1, 3, 0.3)]
 GATES = {
     "plain": RateGate(tolerance=Margin(1.5, 0.05), harm=Margin(1.25, 0.02), deadline=24.0),
     "cold guess": RateGate(tolerance=Margin(1.2, 0.001), harm=Margin(1.0), deadline=24.0),

@@ -148,6 +148,8 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
 
 def take(values: Numbers, index: Integers) -> Numbers:
     """Return ``values`` (..., B) at ``index`` (..., Q) or (Q,)."""
+    if values.ndim == 1:  # one rollout: several times faster
+        return np.asarray(values[index])
     return np.take_along_axis(values, np.broadcast_to(index, (*values.shape[:-1], index.shape[-1])), axis=-1)
 
 

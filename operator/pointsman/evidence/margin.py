@@ -25,6 +25,7 @@ EXACT_FROM = (
 )
 _LEAST, _MOST = 1e-15, 1 - 1e-12
 _ROUNDS = 60
+_NEAR = 1e-7  # Newton's step, relative to the variances, after which it is exact: its error is about the square
 
 
 class Arms(NamedTuple):
@@ -67,7 +68,7 @@ def log_e(arms: Arms, line: Line, stable: Numbers, factors: Numbers) -> Numbers:
         factors: all above 1 for harm, all below 1 for safety; the guessed candidate's rate is factor x the line's height
             (in the exact form the odds are multiplied instead, so that the guess stays a probability).
     """
-    exact = line.height(stable) > EXACT_FROM
+    exact = np.asarray(stable > EXACT_FROM)
     if not np.any(exact):
         return poisson(arms, line, candidate=factors * line.height(stable), stable=stable)
     if np.all(exact):
@@ -79,7 +80,7 @@ def log_e(arms: Arms, line: Line, stable: Numbers, factors: Numbers) -> Numbers:
 
 def odds_times(rate: Numbers, factor: Numbers) -> Numbers:
     """Return the rate whose odds are ``factor`` times those of ``rate``, both inside (0, 1)."""
-    rate = np.clip(rate, _LEAST, _MOST)
+    rate = _clip(rate, _LEAST, _MOST)
     return np.asarray(factor * rate / (1 - rate + factor * rate))
 
 
@@ -106,7 +107,7 @@ def poisson(arms: Arms, line: Line, *, candidate: Numbers, stable: Numbers) -> N
     under = np.where(positive, middle + root, 1.0)
     other = np.where(positive, 1.0, 2 * line.excess * rho)
     step = np.where(positive, 2 * gap / under, (middle - root) / other)
-    step = np.clip(step, -1 + _LEAST, (1 - _LEAST) / rho)
+    step = _clip(step, -1 + _LEAST, (1 - _LEAST) / rho)
     e = (
         arms.candidate_bad * np.log1p(step)
         + arms.stable_bad * np.log1p(-rho * step)
@@ -128,16 +129,16 @@ def bernoulli(arms: Arms, line: Line, *, candidate: Numbers, stable: Numbers) ->
         stable: guessed rate of the stable arm, in (0, 1).
     """
     both = arms.both()
-    stable = np.clip(stable, _LEAST, _MOST)
-    candidate = np.clip(candidate, _LEAST, _MOST)
+    stable = _clip(stable, _LEAST, _MOST)
+    candidate = _clip(candidate, _LEAST, _MOST)
     vacuous = line.height(stable) >= _MOST
     n_c, n_s = np.where(both, arms.candidate_requests, 1.0), np.where(both, arms.stable_requests, 1.0)
     if np.all(line.excess == 0):
         m = _project_slope(n_c, n_s, line.ratio, candidate, stable)
     else:
         m = _project(n_c, n_s, line, candidate, stable)
-    m = np.clip(m, _LEAST, _MOST)
-    m_c = np.clip(line.height(m), _LEAST, _MOST)
+    m = _clip(m, _LEAST, _MOST)
+    m_c = _clip(line.height(m), _LEAST, _MOST)
     e = (
         arms.candidate_bad * np.log(candidate / m_c)
         + (arms.candidate_requests - arms.candidate_bad) * (np.log1p(-candidate) - np.log1p(-m_c))
@@ -145,6 +146,10 @@ def bernoulli(arms: Arms, line: Line, *, candidate: Numbers, stable: Numbers) ->
         + (arms.stable_requests - arms.stable_bad) * (np.log1p(-stable) - np.log1p(-m))
     )
     return np.where(both & ~vacuous, e, 0.0)
+
+
+def _clip(values: Numbers, low: Numbers | float, high: Numbers | float) -> Numbers:
+    return np.asarray(np.minimum(np.maximum(values, low), high))  # np.clip takes several times as long on small arrays
 
 
 def one_sample(requests: Numbers, bad: Numbers, *, null: Numbers, guess: Numbers) -> Numbers:
@@ -168,21 +173,23 @@ def _project(n_c: Numbers, n_s: Numbers, line: Line, candidate: Numbers, stable:
     """Return the projection for d > 0: the root of the falling derivative between the two arms' own optima, by safe Newton."""
     top = np.minimum((1 - line.excess) / line.ratio, 1.0) * _MOST
     own = (candidate - line.excess) / line.ratio
-    low = np.clip(np.minimum(own, stable), _LEAST, top)
-    high = np.clip(np.maximum(own, stable), _LEAST, top)
-    low, high, n_c, n_s, candidate, stable = np.broadcast_arrays(low, high, n_c, n_s, candidate, stable)
-    m = np.minimum(np.maximum((n_c * np.maximum(own, low) + n_s * stable) / (n_c + n_s), low), high)
+    low = _clip(np.minimum(own, stable), _LEAST, top)
+    high = _clip(np.maximum(own, stable), _LEAST, top)
+    share = np.minimum(n_c / (n_c + n_s), 0.9)  # not at the end itself, where the derivative may have its pole
+    m = share * _clip(own, low, high) + (1 - share) * _clip(stable, low, high)
+    weight = n_c * line.ratio
     for _ in range(_ROUNDS):
         m_c = line.height(m)
         var_c, var = m_c * (1 - m_c), m * (1 - m)
         slope_c, slope_s = (candidate - m_c) / var_c, (stable - m) / var
-        f = n_c * line.ratio * slope_c + n_s * slope_s
-        low, high = np.where(f > 0, m, low), np.where(f > 0, high, m)
-        falling = n_c * line.ratio**2 * (1 + slope_c * (1 - 2 * m_c)) / var_c + n_s * (1 + slope_s * (1 - 2 * m)) / var
-        newton = m + f / np.where(falling > 0, falling, 1.0)
-        inside = (newton >= low) & (newton <= high) & (falling > 0)
-        nearer = np.where(inside, newton, (low + high) / 2)
-        if np.all(np.abs(nearer - m) <= 1e-13 * m):  # the rounding of f allows no more
-            return np.asarray(nearer)
-        m = nearer
+        f = weight * slope_c + n_s * slope_s
+        rising = f > 0
+        low, high = np.where(rising, m, low), np.where(rising, high, m)
+        falling = weight * line.ratio * (1 + slope_c * (1 - 2 * m_c)) / var_c + n_s * (1 + slope_s * (1 - 2 * m)) / var
+        newton = m + f / falling
+        inside = (newton >= low) & (newton <= high)
+        near = inside & (np.abs(newton - m) <= _NEAR * np.minimum(var, var_c))
+        m = np.where(inside, newton, (low + high) / 2)
+        if near.all():
+            return np.asarray(m)
     return np.asarray(m)
