@@ -10,6 +10,8 @@ from hack.cluster.shell import run
 if TYPE_CHECKING:
     from pathlib import Path
 
+DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}  # the cluster is on this machine: no proxy knows the way to it
+
 
 def kubectl(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> str:
     """Run kubectl and return what it prints.
@@ -19,7 +21,7 @@ def kubectl(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> s
     """
     # Beside the kubeconfig, so that nothing is left in the home of the person at the keyboard.
     cache = f"--cache-dir={kubeconfig.parent}/kubectl"
-    return run(binaries.program("kubectl"), f"--kubeconfig={kubeconfig}", cache, *words, stdin=stdin)
+    return run(binaries.program("kubectl"), f"--kubeconfig={kubeconfig}", cache, *words, env=DIRECT, stdin=stdin)
 
 
 def apply(kubeconfig: Path, manifest: str) -> None:
@@ -34,4 +36,4 @@ def helm(kubeconfig: Path, *words: str | Path, stdin: str | None = None) -> str:
         SetupError: it ended with another code than 0; carries what it said.
     """
     homes = {f"HELM_{kind}_HOME": f"{kubeconfig.parent}/helm/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")}
-    return run(binaries.program("helm"), f"--kubeconfig={kubeconfig}", *words, env=homes, stdin=stdin)
+    return run(binaries.program("helm"), f"--kubeconfig={kubeconfig}", *words, env={**DIRECT, **homes}, stdin=stdin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from hack.cluster import binaries, controlplane, images
 from hack.cluster.console import step, wait_for
 from hack.cluster.layout import NODE
-from hack.cluster.processes import start
+from hack.cluster.processes import SYSTEM_PATH, start
 from hack.cluster.shell import run, works
 
 if TYPE_CHECKING:
@@ -92,4 +91,4 @@ def _ctr(layout: Layout) -> tuple[str | Path, ...]:
 
 def _path() -> dict[str, str]:
     """A PATH on which containerd finds its shim, and both find runc and nft, which Debian keeps in sbin."""
-    return {"PATH": f"{binaries.program('containerd').parent}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+    return {"PATH": f"{binaries.program('containerd').parent}:{SYSTEM_PATH}"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Every process of a cluster carries this variable, and so do the ones it starts (containerd's shims). A process is found by
 # its environment: nothing has to be written down before a crash, and no reused process id is ever killed.
 MARK = "POINTSMAN_PROCESS"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROC = Path("/proc")
 LONGEST_DEATH = 10.0  # seconds
 
@@ -51,7 +52,8 @@ def start(layout: Layout, name: str, *command: str | Path, env: Mapping[str, str
             stdin=subprocess.DEVNULL,
             cwd=layout.run,
             check=True,
-            env={**os.environ, **(env or {}), MARK: f"{layout.run}:{name}"},
+            # Nothing of the environment of whoever calls `up` (proxies, ETCD_*, GO*) may change a cluster.
+            env={"PATH": SYSTEM_PATH, "HOME": str(layout.run), **(env or {}), MARK: f"{layout.run}:{name}"},
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hack.cluster import binaries, clients, controlplane, host, images, layout, lifecycle, node, processes
+from hack.cluster import binaries, clients, controlplane, host, images, layout, lifecycle, machine, node, processes
 from hack.cluster.console import wait_for
 from hack.cluster.fixtures import WholeCluster
 from hack.cluster.shell import run
@@ -69,6 +69,7 @@ class Machine:
 
 @pytest.fixture
 def mine() -> Iterator[layout.Layout]:
+    machine.require_programs(machine.NODE_PACKAGES)
     it = replace(
         layout.whole(),
         name="test",
@@ -112,7 +113,8 @@ def test_a_node_runs_a_pod_that_the_host_reaches_and_leaves_no_trace(mine: layou
     assert during.rules == before.rules  # kube-proxy's are in the cluster's own network namespace
 
     # No `up` has written that it came to its end: for `down`, this is a start that crashed.
-    pods = [Path(f"/proc/{pid}") for pid in run("pgrep", "--exact", "pause").split() if address in _addresses(pid)]
+    members = [file for root in host._controllers() for file in (root / mine.cgroup).rglob("cgroup.procs")]
+    pods = {Path(f"/proc/{pid}") for file in members for pid in file.read_text().split()}
     assert pods
     lifecycle.down(mine)
     assert processes.running(mine) == []
@@ -131,7 +133,3 @@ def test_what_the_whole_cluster_offers(cluster: WholeCluster) -> None:
     answer = httpx.get(f"{cluster.prometheus_url}/api/v1/query", params={"query": reachable})
     (envoy,) = answer.json()["data"]["result"]
     assert envoy["value"][1] == "1"
-
-
-def _addresses(pid: str) -> str:
-    return run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-brief", "addr")

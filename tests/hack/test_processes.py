@@ -59,3 +59,14 @@ def test_what_a_component_says_is_in_its_log(mine: layout.Layout) -> None:
     processes.start(mine, "kwok", "sh", "-c", "echo said; echo cried >&2")
     log = mine.logs / "kwok.log"
     wait_for("its words", lambda: log.read_text() == "said\ncried\n", seconds=10, logs=mine.logs)
+
+
+def test_a_component_knows_nothing_of_the_environment_of_who_started_it(
+    mine: layout.Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
+    mine.run.mkdir()
+    processes.start(mine, "etcd", "env", env={"GIVEN": "yes"})
+    log = mine.logs / "etcd.log"
+    wait_for("its words", lambda: "GIVEN=yes\n" in log.read_text(), seconds=10, logs=mine.logs)
+    assert "PROXY" not in log.read_text()
