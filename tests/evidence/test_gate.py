@@ -269,6 +269,11 @@ def test_kinds_must_match() -> None:
         evidence.fold(ERRORS, evidence.start(LATENCY), RateLook(1, 0, 1, 0))
 
 
+def test_a_state_of_a_gate_with_other_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="start the gate anew"):
+        evidence.fold(replace(ERRORS, shares=(0.1,)), evidence.start(ERRORS), RateLook(1, 0, 1, 0))
+
+
 @pytest.mark.parametrize(("bad", "of"), [(-1, 10), (11, 10)])
 def test_counts_must_make_sense(bad: int, of: int) -> None:
     with pytest.raises(ValueError, match="the stable has"):

@@ -81,7 +81,15 @@ def start(gate: RateGate, batch: tuple[int, ...] = ()) -> RateState:
 
 
 def fold(gate: RateGate, state: RateState, look: RateLook) -> RateState:
-    """Return the state after one look; where an arm has no requests, only the totals change."""
+    """Return the state after one look; where an arm has no requests, only the totals change.
+
+    Raises:
+        ValueError: the state was started by another gate, with other steps or another history.
+    """
+    if state.nested.shape[-2] != len(excesses(gate)):
+        raise ValueError(
+            "the stored evidence belongs to a gate with other steps or another history: start the gate anew"
+        )
     fields = (look.candidate_requests, look.candidate_bad, look.stable_requests, look.stable_bad)
     counts = np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.int64) for c in fields)), axis=-1)
     arms = Arms(*(counts[..., i].astype(float) for i in range(4)))
