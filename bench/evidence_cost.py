@@ -1,18 +1,18 @@
 """What a look costs: one gate alone, and 1,000 rollouts with three gates, one by one and as a batch; writes bench/results.
 
-python bench/evidence_cost.py
+python -m bench.evidence_cost
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.lab import figures
+from bench.lab.figures import Figure
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.model import Gate, LatencyGate, LatencyLook, Look, RateGate, RateLook
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EDGES = (*(0.001 * 2**i for i in range(19)), math.inf)
 PODS, ROLLOUTS = 50, 1000
-RESULTS = Path(__file__).parent / "results" / "evidence_cost.json"
 
 
 def seconds(call: Callable[[], object], times: int) -> float:
@@ -80,24 +79,23 @@ def main() -> None:
     many = seconds(
         batch_look([(errors, rate_look(rng, (ROLLOUTS,))), *[(latency, latency_look(rng, (ROLLOUTS,)))] * 2]), 3
     )
-    figures = [
-        ("one look, errors gate", 1000 * alone["errors"], "ms", 1.0),
-        ("one look, latency gate, 50 pods x 20 buckets", 1000 * alone["latency"], "ms", 1.0),
-        ("verdict, errors gate", 1000 * verdicts["errors"], "ms", 1.0),
-        ("verdict, latency gate", 1000 * verdicts["latency"], "ms", 1.0),
-        ("1,000 rollouts x 3 gates, one by one", ROLLOUTS * (alone["errors"] + 2 * alone["latency"]), "s", 2.0),
-        ("1,000 rollouts x 3 gates, one batch", many, "s", 2.0),
+    found = [
+        Figure(figure="one look, errors gate", value=1000 * alone["errors"], unit="ms", target=1.0),
+        Figure(
+            figure="one look, latency gate, 50 pods x 20 buckets", value=1000 * alone["latency"], unit="ms", target=1.0
+        ),
+        Figure(figure="verdict, errors gate", value=1000 * verdicts["errors"], unit="ms", target=1.0),
+        Figure(figure="verdict, latency gate", value=1000 * verdicts["latency"], unit="ms", target=1.0),
+        Figure(
+            figure="1,000 rollouts x 3 gates, one by one",
+            value=ROLLOUTS * (alone["errors"] + 2 * alone["latency"]),
+            unit="s",
+            target=2.0,
+        ),
+        Figure(figure="1,000 rollouts x 3 gates, one batch", value=many, unit="s", target=2.0),
     ]
-    rows = [
-        {"figure": name, "value": round(value, 4), "unit": unit, "target": target, "holds": value <= target}
-        for name, value, unit, target in figures
-    ]
-    for row in rows:
-        print(
-            f"{row['figure']:<48} {row['value']:>8.3f} {row['unit']:<3} target {row['target']:g} {'' if row['holds'] else 'MISSED'}"
-        )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    figures.write("evidence_cost", found)
+    figures.show("cost of the evidence", found)
 
 
 if __name__ == "__main__":

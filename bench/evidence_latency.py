@@ -1,23 +1,21 @@
 """Error rates and power of the latency gate on the seeded traffic of ``traffic.py``, with fine and with merged buckets.
 
-    python bench/evidence_latency.py [--runs 200] [--noise realistic] [--merge 1|3|8] [--harm 1.0]
+    python -m bench.evidence_latency [--runs 200] [--noise realistic] [--merge 1|3|8] [--harm 1.0]
 
-``--merge n`` joins n buckets of factor 2**(1/8) into one. Columns: rolled back and promoted if equal; found if p99 is three
-times as long by 5 % of requests; promoted (harm out of reach) if every request is slower by the tolerance in force.
+``--merge n`` joins n buckets of factor 2**(1/8) into one. Figures: rolled back and Safe if equal; found if p99 is three times as long
+by 5 % of requests; Safe (harm out of reach) if every request is slower by the tolerance in force.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import traffic
-
+from bench import traffic
+from bench.lab import figures
+from bench.lab.figures import Figure
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.model import LatencyGate, LatencyHistory, LatencyLook
 
@@ -62,7 +60,8 @@ def main() -> None:
     arguments.add_argument("--cells", type=int, default=len(CELLS))
     given = arguments.parse_args()
     looks = 360
-    print("rps share | equal: rolled back, Safe (median s) | p99 x3: found (median s) | at the tolerance: Safe")
+    limit = 0.05 + 2.33 * math.sqrt(0.05 / given.runs)  # 99 % of a rate that keeps its promise
+    found = []
     for seed, cell in enumerate(CELLS[: given.cells]):
         how = {"runs": given.runs, "looks": looks, "merge": given.merge, "noise": given.noise, "seed": seed}
         past, _ = traffic.latency(99, 1, looks, LOOK, cell[0], 0.5, "iid")
@@ -81,12 +80,18 @@ def main() -> None:
         harm, safe = run(gate, cell, **how, shape="shift", k99=1.0)
         tail, _ = run(gate, cell, **how, shape="tail", k99=3.0)
         _, wrong = run(patient, cell, **how, shape="shift", k99=force)
-        print(
-            f"{cell[0]:>4} {cell[1]:.2f} | {np.mean(harm < looks):.3f}, {np.mean(safe < looks):.3f} "
-            f"({LOOK * (np.median(safe) + 1):.0f}) | {np.mean(tail < looks):.3f} ({LOOK * (np.median(tail) + 1):.0f}) "
-            f"| {np.mean(wrong < looks):.3f} at {force:.2f}x",
-            flush=True,
-        )
+        name = f"{cell[0]}/s, {cell[1]:.0%}"
+        for figure, value, target in (
+            ("equal, rolled back", np.mean(harm < looks), limit),
+            ("equal, Safe", np.mean(safe < looks), None),
+            ("p99 x3, found", np.mean(tail < looks), None),
+            (f"slower by the tolerance in force, {force:.2f}x: Safe", np.mean(wrong < looks), limit),
+        ):
+            found.append(Figure(figure=f"{name}: {figure}", value=float(value), unit="share", target=target))
+        seconds = LOOK * (float(np.median(tail)) + 1)
+        found.append(Figure(figure=f"{name}: p99 x3, found after", value=seconds, unit="s"))
+    figures.write(f"evidence_latency_{given.merge}", found)
+    figures.show(f"latency gate, {given.noise}, {given.runs} runs a cell, {given.merge} fine buckets in one", found)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """Error rates and power of the errors gate on the seeded traffic of ``traffic.py``: the table of the design, one row a cell.
 
-python bench/evidence_rates.py [--runs 400] [--noise realistic] [--harm 1.25] [--hours 1]
+python -m bench.evidence_rates [--runs 400] [--noise realistic] [--harm 1.25] [--hours 1]
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import traffic
-
+from bench import traffic
+from bench.lab import figures
+from bench.lab.figures import Figure
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.model import Margin, RateGate, RateHistory, RateLook
 
@@ -50,7 +48,10 @@ def main() -> None:
     arguments.add_argument("--hours", type=float, default=1)
     given = arguments.parse_args()
     looks = int(given.hours * 3600 / LOOK)
-    print("rps share | equal: rolled back, promoted (median s) | x2: found (median s) | x10: found (median s)")
+    limit = given.false_rollback + 2.33 * math.sqrt(
+        given.false_rollback / given.runs
+    )  # 99 % of a rate that keeps its promise
+    found = []
     for seed, cell in enumerate(CELLS):
         gate = RateGate(
             tolerance=Margin(1.5, 0.001),
@@ -59,18 +60,24 @@ def main() -> None:
             deadline=given.hours * 3600,
             history=RateHistory(requests=int(cell[0] * 3600), bad=int(cell[0] * 18)),
         )
-        row = []
+        name = f"{cell[0]}/s, {cell[1]:.0%}"
         for ratio in (1.0, 2.0, 10.0):
             harm, safe = run(
                 gate, cell, noise=given.noise, ratio=ratio, runs=given.runs, looks=looks, seed=100 * seed + int(ratio)
             )
-            found = f"{np.mean(harm < looks):.3f} ({LOOK * (np.median(harm) + 1):.0f})"
-            row.append(
-                f"{np.mean(harm < looks):.3f}, {np.mean(safe < looks):.3f} ({LOOK * (np.median(safe) + 1):.0f})"
-                if ratio == 1
-                else found
+            rolled_back = float(np.mean(harm < looks))
+            if ratio == 1:
+                found.append(
+                    Figure(figure=f"{name}: equal, rolled back", value=rolled_back, unit="share", target=limit)
+                )
+                found.append(Figure(figure=f"{name}: equal, Safe", value=float(np.mean(safe < looks)), unit="share"))
+                continue
+            found.append(Figure(figure=f"{name}: x{ratio:.0f}, found", value=rolled_back, unit="share"))
+            found.append(
+                Figure(figure=f"{name}: x{ratio:.0f}, found after", value=LOOK * (float(np.median(harm)) + 1), unit="s")
             )
-        print(f"{cell[0]:>4} {cell[1]:.2f} | " + " | ".join(row), flush=True)
+    figures.write("evidence_rates", found)
+    figures.show(f"errors gate, {given.noise}, {given.runs} runs a cell", found)
 
 
 if __name__ == "__main__":
