@@ -48,7 +48,7 @@ CHANGES = [
     pytest.param(
         new(obj(MODEL_RUNTIME, "mlserver")), {"named", "by-format"}, id="a runtime: who names it, or finds it by format"
     ),
-    pytest.param(new(obj(ROLLOUT_POLICY, "careful")), {"named", "careful"}, id="a policy: who names it, and itself"),
+    pytest.param(new(obj(ROLLOUT_POLICY, "careful")), {"named"}, id="a policy: who names it"),
     pytest.param(
         Change(
             before=obj(MODEL_RUNTIME, "mlserver", metadata=generation(1)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Optional
 
@@ -54,7 +53,10 @@ def operator(  # one option each
         Optional[str],  # noqa: UP045  typer reads the annotation
         _option("kubeconfig", "A kubeconfig; by default KUBECONFIG or the pod's service account."),
     ] = None,
-    namespaces: Annotated[str, _option("namespaces", "Serve these namespaces only, separated by commas.")] = "",
+    namespaces: Annotated[
+        str,
+        _option("namespaces", "Serve these namespaces only, separated by commas; those of their Gateways included."),
+    ] = "",
     prometheus_url: Annotated[
         str, _option("prometheus-url", "Where the models' metrics are, such as http://prometheus:9090.")
     ] = "",
@@ -97,4 +99,4 @@ def operator(  # one option each
         workers=workers,
         log_level=log_level,
     )
-    raise typer.Exit(asyncio.run(process.run(settings, decision)))
+    raise typer.Exit(process.main(settings, decision))

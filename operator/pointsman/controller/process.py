@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -39,6 +41,8 @@ from pointsman.signals.queries import Labels
 from pointsman.signals.reading import Reading
 
 _log = structlog.get_logger(__name__)
+
+_BURIAL_SECONDS = 5.0
 
 
 class Operator:
@@ -121,8 +125,6 @@ class Operator:
                 )
             finally:
                 forward.cancel()
-            if not ended.is_set():
-                return
             if not stop.is_set():
                 _log.info("watching anew", kinds=[kind.name for kind in self._served])
 
@@ -186,6 +188,17 @@ async def _first(*events_then_target: asyncio.Event) -> None:
     finally:
         for task in waiting:
             task.cancel()
+
+
+def main(settings: Settings, decision: Decision) -> int:
+    """Run the operator in this process; the exit status."""
+    with asyncio.Runner() as runner:
+        status = runner.run(run(settings, decision))
+        # A Kopf that has failed does not let go of its tasks, nor a server that hangs of a thread: not for us to wait.
+        burial = threading.Timer(_BURIAL_SECONDS, os._exit, [status])
+        burial.daemon = True
+        burial.start()
+    return status
 
 
 async def run(settings: Settings, decision: Decision) -> int:

@@ -12,6 +12,9 @@ import kopf
 
 from pointsman.api.values import GROUP
 from pointsman.cluster.kinds import Kind
+from pointsman.errors import Terminal
+
+_STOP_SECONDS = 10.0
 
 Seen = Callable[[str | None, dict[str, Any]], None]
 """Called with the type of an event (None: listed, else ADDED, MODIFIED or DELETED) and the object."""
@@ -69,8 +72,9 @@ async def watch(
     stop: asyncio.Event,
     on_signal: Callable[[], None],
 ) -> None:
-    """Watch until `stop`; returns or raises before that where a watch is dead for good.
+    """Watch until `stop`. Raises Terminal where a watch is dead for good.
 
+    That is not left to Kopf: it waits for its other watches, which wait for credentials that nobody gives them any more.
     Tasks that exist already are none of Kopf's business; it cancels at its end what was created after its start.
     """
     kinds, namespaces = tuple(kinds), tuple(namespaces)
@@ -85,4 +89,16 @@ async def watch(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # Kopf took them; we finish what we are at before it stops
         loop.add_signal_handler(number, on_signal)
-    await kopf.run_tasks(tasks, ignored=existing)
+    running = asyncio.create_task(kopf.run_tasks(tasks, ignored=existing), name="kopf")
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            raise Terminal(", ".join(map(_last_words, done)))
+        await asyncio.wait([running], timeout=_STOP_SECONDS)
+    finally:
+        running.cancel()
+
+
+def _last_words(task: asyncio.Task[None]) -> str:
+    failure = None if task.cancelled() else task.exception()
+    return f"Kopf's {task.get_name()} has ended: {failure}"
