@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,21 +96,16 @@ def kill_all(layout: Layout) -> None:
 
 def kill(pids: Iterable[int]) -> None:
     """Kill processes and wait until they have ended, sockets closed and all: a dying one still holds its ports."""
-    for descriptor in [handle for pid in pids if (handle := _handle(pid)) is not None]:
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    with ExitStack() as opened:
+        dying = []
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                opened.callback(os.close, descriptor)
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                dying.append(descriptor)
+        for descriptor in dying:
             select.select([descriptor], [], [], LONGEST_DEATH)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(descriptor)
-
-
-def _handle(pid: int) -> int | None:
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
 
 
 def _state_and_session(folder: Path) -> tuple[str, int]:
