@@ -47,6 +47,11 @@ def tails(counts: Integers | Numbers) -> Numbers:
     return np.asarray(over - counts)
 
 
+def shares_over(counts: Integers | Numbers) -> Numbers:
+    """Return the smoothed share of requests slower than each edge, inside (0, 1), shape (..., B)."""
+    return np.asarray((tails(counts) + 0.5) / (counts.sum(axis=-1)[..., None] + 1))
+
+
 def index_at_least(edges: tuple[float, ...], value: Numbers) -> Numbers:
     """Return the index of the smallest edge that is at least ``value``."""
     return np.asarray(np.searchsorted(edges, value / _SLACK, side="left"))
@@ -121,7 +126,7 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
     """
     upper, known = stable_upper(counts, levels)
     last = len(edges) - 1
-    odds = _odds((tails(counts) + 0.5) / (counts.sum(axis=-1)[..., None] + 1))
+    odds = _odds(shares_over(counts))
     null = _odds(1 - levels)
     close = (upper > 0) & (take(odds, upper) < _NOTHING * null) & (take(odds, np.maximum(upper - 1, 0)) < _CLEAR * null)
     upper = upper - close

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pointsman.evidence import binomial
-from pointsman.evidence.buckets import Brackets, bracket, index_at_least, stable_upper, tails, take
+from pointsman.evidence.buckets import Brackets, bracket, index_at_least, shares_over, stable_upper, tails, take
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
 from pointsman.evidence.model import LATENCY_LEVELS, Flags, Integers, LatencyGate, LatencyLook, Numbers
 from pointsman.evidence.pods import pod_margin, safety_margin
@@ -119,6 +119,7 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
     new_c, new_s = np.asarray(look.candidate, dtype=np.int64), np.asarray(look.stable, dtype=np.int64)
     counts = look_of(new_c, new_s)
     seen, phi = seen_before(gate, state), gate.noise.phi
+    shares = shares_over(seen)
     elapsed = max(state.elapsed, look.elapsed)
     harm_arms, harm_e = _harm(
         gate, state.edges, seen, counts, pod_margin(gate.noise.tau, look.candidate_pods, look.stable_pods)
@@ -138,13 +139,13 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
         ),
         safe=fold_safe(
             state.safe,
-            np.where(usable[..., None], safe_e(gate, seen, where, counts), 0.0) / phi,
+            np.where(usable[..., None], safe_e(gate, shares, where, counts), 0.0) / phi,
             level=level,
             count=COPIES,
         ),
         coarse=fold_safe(
             state.coarse,
-            np.where(usable[..., None], coarse_e(gate, seen, where, counts), 0.0) / phi,
+            np.where(usable[..., None], coarse_e(gate, shares, where, counts), 0.0) / phi,
             level=level,
             count=len(SAFE_FACTORS),
         ),
@@ -254,15 +255,10 @@ def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin:
     )
 
 
-def share_over(seen: Numbers, index: Integers) -> Numbers:
-    """Return the smoothed share of stable's requests slower than the edge at ``index``, inside (0, 1), shape (..., Q)."""
-    return np.asarray((take(tails(seen), index) + 0.5) / (seen.sum(axis=-1)[..., None] + 1))
-
-
-def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
-    """Return a look's log e-values of the safety copies, untempered, shape (..., Q, 14)."""
+def safe_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
+    """Return a look's log e-values of the safety copies, untempered, shape (..., Q, 14); ``shares`` as ``shares_over`` of earlier looks."""
     arms, under = counts.arms(where.edge, where.upper), np.maximum(where.lower, 0)
-    stable = share_over(seen, where.upper)[..., None]
+    stable = take(shares, where.upper)[..., None]
     two = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, SAFE_FACTORS), stable=stable)
     null = 1 - np.asarray(gate.quantiles)
     own = one_sample(
@@ -275,7 +271,7 @@ def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedance
         arms.stable_requests,
         take(counts.stable_over, under),
         null=null,
-        guess=np.maximum(null, share_over(seen, under)),
+        guess=np.maximum(null, take(shares, under)),
     )
     one = np.where(
         arms.both()[..., None], np.where((where.lower < 0)[..., None], own, np.minimum(own, over[..., None])), 0.0
@@ -283,11 +279,11 @@ def safe_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedance
     return np.concatenate([np.where(where.alone[..., None], one, two), one], axis=-1)
 
 
-def coarse_e(gate: LatencyGate, seen: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
+def coarse_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
     """Return a look's log e-values against the coarse margin at the edge over each quantile, shape (..., Q, 7)."""
     line = Line(np.asarray(gate.coarse.ratio), np.asarray(gate.coarse.excess))
     arms = counts.arms(where.upper, where.upper)
-    return log_e(arms.spread(1), line, share_over(seen, where.upper)[..., None], SAFE_FACTORS)
+    return log_e(arms.spread(1), line, take(shares, where.upper)[..., None], SAFE_FACTORS)
 
 
 def _harm(
@@ -300,7 +296,7 @@ def _harm(
     upper, known = stable_upper(seen, _LEVELS)
     upper = np.clip(upper, 0, max(highest, 0))
     arms = counts.arms(np.take(slower, upper).astype(np.int64), upper)
-    stable = share_over(seen, upper)[..., None]
+    stable = take(shares_over(seen), upper)[..., None]
     e = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, HARM_FACTORS), stable=stable)
     usable = known & (highest >= 0)
     return Arms(*(np.where(usable, a, 0.0) for a in arms)), np.where(usable[..., None], e, 0.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointsman.evidence.buckets import Brackets, quantile, tails
+from pointsman.evidence.buckets import Brackets, quantile, shares_over, tails
 from pointsman.evidence.latency import (
     LatencyState,
     brackets,
@@ -134,7 +134,8 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
     shape = seen / seen.sum()
     one = look_of(shape, shape * (others / requests))
     level, phi = safe_level(gate), gate.noise.phi
-    own, coarse = safe_e(gate, seen, where, one) / phi, coarse_e(gate, seen, where, one) / phi
+    shares = shares_over(seen)
+    own, coarse = safe_e(gate, shares, where, one) / phi, coarse_e(gate, shares, where, one) / phi
     needed = [looks_needed(copies, growth, level=level) for copies, growth in zip(state.safe, own, strict=True)]
     needed += [
         looks_needed(copies, growth, level=level)

@@ -38,7 +38,8 @@ class Arms(NamedTuple):
 
     def spread(self, axes: int) -> Arms:
         """Return the same counts with ``axes`` new axes behind their own, to broadcast against mixtures."""
-        return Arms(*(np.reshape(a, np.shape(a) + (1,) * axes) for a in self))
+        behind = (..., *(None,) * axes)
+        return Arms(*(a[behind] for a in self))
 
     def both(self) -> NDArray[np.bool_]:
         """Return where both arms have requests; elsewhere there is nothing to compare."""
