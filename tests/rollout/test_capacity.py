@@ -113,9 +113,9 @@ def test_on_the_way_there_are_never_too_many_pods_nor_too_few_ready_ones(
             candidate = max(candidate, capacity.candidate_now(room, goal.candidate, stable_pods=stable, other_pods=0))
             assert stable + candidate <= room.most
             ready = min(candidate, ready + speeds[turn % len(speeds)])
-            carried = share if ready >= goal.candidate else capacity.carried(room, ready)
-            accepted = max(accepted, min(share, carried))
+            accepted = max(accepted, min(share, capacity.carried(room, goal.candidate, ready)))
             stable = capacity.stable_now(room, goal.stable, share=accepted, pods=stable, candidate_ready=ready)
             assert stable + ready >= room.fewest
+            assert stable > 0 or accepted == 10000
         else:
             raise AssertionError(f"{share} is never reached: {stable} + {candidate} of {goal}, {accepted} accepted")

@@ -260,6 +260,10 @@ class World:
                 return True
         return until is None
 
+    def tick_once(self) -> None:
+        """One second."""
+        self.tick(timedelta(seconds=1))
+
     def tick(self, dt: timedelta) -> None:
         """A second of pods, gateway, users and operator."""
         self.now += dt

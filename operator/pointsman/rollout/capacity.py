@@ -85,9 +85,16 @@ def pod_share(split: Split) -> int:
     return WHOLE * split.candidate // total if total else 0
 
 
-def carried(room: Room, warm: int) -> int:
-    """The largest share that this many candidate pods may carry: warm pods / N."""
-    return min(WHOLE, WHOLE * warm // room.replicas)
+def carried(room: Room, goal: int, pods: int) -> int:
+    """The largest share that this many candidate pods may carry: pods / N; all that is wanted, where more cannot come.
+
+    More cannot come where the goal is reached (capacity may have fewer pods for a high share), and where only stable's
+    last pod is in the way of the candidate's last (no surge).
+    """
+    enough = pods >= min(goal, room.most - 1)
+    return (
+        WHOLE if enough else _ceil(WHOLE * pods, room.replicas)
+    )  # rounded down, a third would hold a third stable pod
 
 
 def candidate_now(room: Room, goal: int, *, stable_pods: int, other_pods: int) -> int:
@@ -98,9 +105,10 @@ def candidate_now(room: Room, goal: int, *, stable_pods: int, other_pods: int) -
 def stable_now(room: Room, goal: int, *, share: int, pods: int, candidate_ready: int) -> int:
     """Stable pods to keep now: never more than there are unless the goal is, and at least what the accepted share needs.
 
-    ceil(N (1 - share)) - U for the traffic that is still stable's, and enough that N - U pods are ready in all.
+    ceil(N (1 - share)) - U for the traffic that is still stable's, but one where there is any, and enough that N - U pods
+    are ready in all.
     """
     if goal >= pods:
         return goal
-    for_traffic = _ceil(room.replicas * (WHOLE - share), WHOLE) - room.unavailable
+    for_traffic = max(_ceil(room.replicas * (WHOLE - share), WHOLE) - room.unavailable, int(share < WHOLE))
     return min(pods, max(goal, for_traffic, room.fewest - candidate_ready))

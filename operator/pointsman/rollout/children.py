@@ -46,10 +46,10 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         going = draft.rollout is not None and draft.rollout.phase == "RollingBack"
         raises = not routed(draft) and live_share(draft) > 0
         up = plan.after if raises else plan.prepare
-        _arm(draft, draft.candidate, shape.candidate, up=up, down=plan.lower if going else plan.after)
-    _arm(draft, draft.stable, shape.stable, up=plan.prepare if first else plan.lower, down=plan.after)
+        _arm(draft, plan, (draft.candidate, shape.candidate), up=up, down=plan.lower if going else plan.after)
+    _arm(draft, plan, (draft.stable, shape.stable), up=plan.prepare if first else plan.lower, down=plan.after)
     if draft.previous is not None:
-        _arm(draft, draft.previous, shape.previous, up=plan.after, down=plan.after)
+        _arm(draft, plan, (draft.previous, shape.previous), up=plan.after, down=plan.after)
     plan.after += _leftovers(draft)
     return plan
 
@@ -59,8 +59,12 @@ def _owner(draft: Draft) -> objects.Owner:
     return objects.Owner(kind="ModelDeployment", name=deployment.name, uid=deployment.uid)
 
 
-def _arm(draft: Draft, revision: str, replicas: int, *, up: list[Write], down: list[Write]) -> None:
-    """A revision's Deployment (the API server's first word on its template), its ModelRevision and its Service."""
+def _arm(draft: Draft, plan: Writes, arm: tuple[str, int], *, up: list[Write], down: list[Write]) -> None:
+    """A revision's Deployment (the API server's first word on its template), its ModelRevision and its Service.
+
+    The ModelRevision comes before the statuses, which are written into it.
+    """
+    revision, replicas = arm
     spec = draft.facts.spec(revision)
     if spec is None:
         return
@@ -78,7 +82,7 @@ def _arm(draft: Draft, revision: str, replicas: int, *, up: list[Write], down: l
     _want(draft, workload, live, down if live is not None and replicas < asked else up)
     known = observed.revisions.get(revision)
     if known is None or known.spec.metrics != spec.metrics:
-        _revision(draft, revision, spec, None if known is None else known.resource_version, up)
+        _revision(draft, revision, spec, None if known is None else known.resource_version, plan.prepare)
     service = objects.revision_service(revision=revision, namespace=namespace, spec=spec, owner=_owner(draft))
     _want(draft, service, observed.services.get(revision), up)
 
@@ -146,20 +150,22 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
 
 
 def _backends(draft: Draft, share: int, listed: Mapping[str, int]) -> Iterable[objects.Backend]:
-    """Stable and candidate; a backend on its way out stays listed at 0, so that the gateway lets its requests finish."""
+    """Stable and candidate, in the order in which they came: who is who changes no route.
+
+    A backend on its way out stays listed at 0, so that the gateway lets its requests finish.
+    """
     if draft.stable is None:
         return
-    yield objects.Backend(draft.stable, WHOLE - share)
-    services = draft.facts.observed.services
+    weights = {draft.stable: WHOLE - share}
     if draft.candidate is not None and (share or draft.candidate in listed):
-        yield objects.Backend(draft.candidate, share)
-    for name in sorted(listed):
-        if (
-            name not in (draft.stable, draft.candidate)
-            and name in services
-            and (listed[name] or draft.facts.pods(name).exists)
-        ):
-            yield objects.Backend(name, 0)
+        weights[draft.candidate] = share
+    for name, weight in listed.items():
+        there = name in draft.facts.observed.services and (weight or draft.facts.pods(name).exists)
+        if name not in weights and there:
+            weights[name] = 0
+    known = [name for name in listed if name in weights]
+    for name in [*known, *(name for name in weights if name not in listed)]:
+        yield objects.Backend(name, weights[name])
 
 
 def _stable_service(draft: Draft, selector: dict[str, str], into: list[Write], decided: str | None = None) -> None:

@@ -47,6 +47,7 @@ def _resume(draft: Draft) -> None:
     if running is None:
         return
     revision, rollout = running
+    _remember(draft, revision, rollout)
     kept = draft.facts.observed.evidence
     if kept is not None and (kept.revision, kept.attempt) == (revision, rollout.attempt):
         draft.evidence = kept
@@ -74,6 +75,14 @@ def _resume(draft: Draft) -> None:
         )
 
 
+def _remember(draft: Draft, revision: str, rollout: RolloutStatus) -> None:
+    """A ModelRevision that was deleted by hand comes back with the attempt that runs: else it could be tried again."""
+    attempts = draft.record(revision).attempts
+    if draft.policy is not None and not any(one.attempt == rollout.attempt for one in attempts):
+        lost = Attempt(attempt=rollout.attempt, started_at=rollout.started_at, policy=draft.policy.fields)
+        draft.keep(revision, attempts=[*attempts, lost][-10:], state="Candidate")
+
+
 def follow_spec(draft: Draft) -> None:
     """What the spec says about the arms: a first version, a newer candidate, or the serving version again."""
     facts = draft.facts
@@ -90,6 +99,7 @@ def follow_spec(draft: Draft) -> None:
                 action="Deploy",
             )
         return
+    draft.set_state(draft.stable, "Stable")
     running = draft.running()
     if running is None or running[0] == facts.target:
         return
@@ -156,7 +166,8 @@ def finish(draft: Draft) -> None:
         superseded = draft.record(draft.candidate).state == "Superseded"
         stable_serves = draft.facts.pods(draft.stable).ready > 0
         idle = share == 0 and (switch.accepted or not switch.exists)
-        if stable_serves and (idle or superseded):
+        replaced = draft.facts.target != draft.candidate and share == 0  # a stable that is down does not block its fix
+        if (stable_serves and (idle or superseded)) or replaced:
             draft.candidate, draft.rollout, draft.policy = None, None, None
     elif (
         draft.rollout.phase == "Promoting"

@@ -31,7 +31,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     course.expire_previous(draft)
     _served(draft)
     wanted = shape(draft)
-    readiness.asked_for_more(draft, wanted.candidate)
+    readiness.asked_for_more(draft, pods=wanted.candidate, share=wanted.share)
     _say(draft, wanted)
     written = children.writes(draft, wanted)
     return _plan(draft, wanted, written)
@@ -67,6 +67,7 @@ def _say(draft: Draft, wanted: Shape) -> None:
     if draft.rollout is None:
         return
     share = wanted.share if routed(draft) or not wanted.share else live_share(draft)
+    steps.foresee_hold(draft, wanted.share)
     draft.update(percent=percent(share), message=report.message(draft))
 
 
@@ -75,8 +76,12 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     status = report.status(draft, wanted)
     changed = status.dump() != observed.deployment.status.dump()
     moved = status.rollout is not None and _moved(draft)
-    report.save_evidence(draft, commits=moved or bool(written.after))
-    revisions = {name: new for name, new in draft.revisions.items() if new.dump() != draft.facts.record(name).dump()}
+    report.save_evidence(draft, commits=moved or wanted.share > live_share(draft))
+    revisions = {
+        name: new
+        for name, new in draft.revisions.items()
+        if new.dump() != draft.facts.record(name).dump() and draft.facts.spec(name) is not None
+    }
     return Plan(
         lower=tuple(written.lower),
         prepare=tuple(written.prepare),

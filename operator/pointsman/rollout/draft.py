@@ -40,7 +40,6 @@ class Draft:
     policy: Policy | None = None
     events: list[Event] = field(default_factory=list)
     final: str | None = None
-    forced: bool = False  # a person asked for promotion: missing data does not hold it
     fresh: bool = False  # this decision saw a new look with data of every required gate
     waiting: str = ""
     wakes: list[datetime] = field(default_factory=list)

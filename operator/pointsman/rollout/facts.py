@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from pointsman.api.modeldeployment import ParentRef, Traffic
+from pointsman.api.modeldeployment import Model, ParentRef, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
 from pointsman.api.modelruntime import Metrics
 from pointsman.rollout import acceptance, arms
@@ -92,7 +92,23 @@ class Facts:
                 port=self.found.finished.port,
                 metrics=self.found.finished.metrics,
             )
-        return None
+        return self._found_again(revision)
+
+    def _found_again(self, revision: str) -> ModelRevisionSpec | None:
+        """What a revision runs whose ModelRevision was deleted by hand: what its Deployment, its Service and status say."""
+        workload, service = self.observed.workloads.get(revision), self.observed.services.get(revision)
+        status = self.observed.deployment.status
+        arms_ = (status.stable, status.candidate, status.previous)
+        arm = next((arm for arm in arms_ if arm is not None and arm.revision == revision), None)
+        if workload is None or service is None or arm is None:
+            return None
+        return ModelRevisionSpec(
+            deployment=self.observed.deployment.name,
+            model=Model(version=arm.version or "unknown"),
+            template=workload["spec"]["template"],
+            port=service["spec"]["ports"][0]["targetPort"],
+            metrics=self.found.finished.metrics if isinstance(self.found, Target) else None,
+        )
 
     def _profile(self, revision: str, spec: ModelRevisionSpec) -> Metrics | None:
         """The metric profile follows its source; what is gone leaves the one recorded."""

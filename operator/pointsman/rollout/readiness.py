@@ -159,7 +159,6 @@ def _unready(draft: Draft) -> None:
     if not _is_unready(draft, rollout):
         if rollout.unready_since is not None:
             draft.update(unready_since=None, unready_seconds=_unready_for(rollout, draft.now))
-        _silent_gateway(draft)
         return
     if rollout.unready_since is None:
         rollout = draft.update(unready_since=draft.now)
@@ -168,41 +167,32 @@ def _unready(draft: Draft) -> None:
     if left > timedelta():
         draft.wakes += [draft.now + left, draft.now + patience(draft.now - (rollout.unready_since or draft.now))]
         return
-    why = candidate_trouble(draft) or "its pods are not ready"
+    silence = draft.facts.switch(draft.stable, draft.candidate).problem
+    why = candidate_trouble(draft) or silence or "its pods are not ready"
     _unavailable(draft, f"it was not ready for {_spoken(draft.policy.progress_deadline)} in total: {why}")
 
 
-def _silent_gateway(draft: Draft) -> None:
-    """A gateway that never answers to a step's share is as bad as pods that never become ready."""
-    if draft.rollout is None or draft.policy is None or draft.rollout.step_started_at is None:
-        return
-    switch = draft.facts.switch(draft.stable, draft.candidate)
-    if draft.rollout.phase not in _TRAFFIC or not switch.share(draft.candidate) or not switch.pending:
-        return
-    until = draft.rollout.step_started_at + draft.policy.progress_deadline
-    if draft.now < until:
-        draft.wakes.append(until)
-    elif draft.rollout.hold_started_at is None or draft.rollout.phase == "Promoting":
-        _unavailable(
-            draft, f"the gateway did not answer for {_spoken(draft.policy.progress_deadline)}: {switch.problem}"
-        )
+def asked_for_more(draft: Draft, *, pods: int, share: int) -> None:
+    """Start the clock of `progressDeadline` in the decision that asks for pods or a share, not in the one that misses them.
 
-
-def asked_for_more(draft: Draft, candidate_pods: int) -> None:
-    """Start the clock of `progressDeadline` in the decision that asks for pods, not in the one that misses them."""
+    New pods have all of that time for themselves: a promotion that brings them up one after the other makes progress.
+    """
     running = draft.running()
     if running is None or draft.policy is None or running[1].unready_since is not None:
         return
-    if candidate_pods > draft.facts.pods(draft.candidate).ready:
-        draft.update(unready_since=draft.now)
+    if pods > draft.facts.pods(draft.candidate).ready:
+        draft.update(unready_since=draft.now, unready_seconds=0)
         draft.wakes.append(draft.now + patience(timedelta()))
+    elif share > draft.facts.switch(draft.stable, draft.candidate).share(draft.candidate):
+        draft.update(unready_since=draft.now)
 
 
 def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
     seen = draft.facts.pods(draft.candidate)
     if not seen.exists or seen.ready < seen.asked:
         return seen.asked > 0 or seen.problem is not None
-    return rollout.phase in _TRAFFIC and _route_trouble(draft) is not None
+    switch = draft.facts.switch(draft.stable, draft.candidate)
+    return rollout.phase in _TRAFFIC and switch.share(draft.candidate) > 0 and not switch.accepted
 
 
 def _route_trouble(draft: Draft) -> str | None:

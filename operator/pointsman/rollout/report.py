@@ -190,7 +190,7 @@ def message(draft: Draft) -> str:
     if rollout.phase == "RollingBack":
         return rollout.message
     if rollout.phase == "Promoting":
-        return rollout.message if not draft.facts.asked.paused else f"paused; {rollout.message}"
+        return rollout.message
     text = draft.waiting
     if rollout.phase == "AwaitingApproval" and rollout.clock_stopped_at is not None and draft.candidate is not None:
         value = actions.step_value(draft.candidate, rollout.attempt, rollout.step)

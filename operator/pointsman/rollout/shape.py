@@ -53,7 +53,11 @@ def goal_split(draft: Draft) -> Split:
         spare = min(pods.surge, draft.facts.replicas) if draft.policy.keep_previous else 0
         return Split(spare, draft.facts.replicas)
     stage = _stage(draft)
-    return _at(draft, pods, stage.share if stage is not None else 0)
+    split = _at(draft, pods, stage.share if stage is not None else 0)
+    if goal_share(draft):
+        return split
+    # All traffic is stable's and needs its pods: more of the candidate's find room once it has a share.
+    return Split(split.stable, min(split.candidate, pods.surge + pods.unavailable))
 
 
 def _at(draft: Draft, pods: Room, share: int) -> Split:
@@ -88,6 +92,17 @@ def real_share(draft: Draft, share: int) -> int:
     return capacity.pod_share(capacity.at_pod_ratio(room(draft), share))
 
 
+def following(draft: Draft) -> tuple[int, Stage] | None:
+    """The number and stage of the next step; behind a plain Service those are left out that the same pods make up."""
+    if draft.policy is None or draft.rollout is None:
+        return None
+    current = real_share(draft, goal_share(draft))
+    for number, stage in enumerate(draft.policy.stages[draft.rollout.step :], draft.rollout.step + 1):
+        if stage.kind == "Approval" or routed(draft) or real_share(draft, stage.share) != current:
+            return number, stage
+    return None
+
+
 def at_its_share(draft: Draft) -> bool:
     """Whether the step's own share is on, the gateway obeys it, and the candidate is ready and warm for it."""
     if draft.candidate is None:
@@ -97,6 +112,8 @@ def at_its_share(draft: Draft) -> bool:
     up = candidate.ready >= goal.candidate and candidate.warm >= goal.candidate
     if routed(draft):
         return up and switch.accepted and switch.share(draft.candidate) == goal_share(draft)
+    if not goal_share(draft):
+        return up and switch.share(draft.candidate) == 0
     stable = draft.facts.pods(draft.stable)
     return (
         up and switch.share(draft.candidate) > 0 and stable.ready == goal.stable and candidate.asked == goal.candidate
@@ -135,9 +152,9 @@ def _share(draft: Draft) -> int:
     if not routed(draft):
         return goal
     n = room(draft)
-    enough = goal_split(draft).candidate  # at a share so high that capacity has fewer pods for it, these carry it
-    most = goal if pods.ready >= enough else min(goal, capacity.carried(n, pods.ready))
-    raised = goal if pods.warm >= enough else min(goal, capacity.carried(n, pods.warm))
+    wanted = goal_split(draft).candidate
+    most = min(goal, capacity.carried(n, wanted, pods.ready))
+    raised = min(goal, capacity.carried(n, wanted, pods.warm))
     if draft.facts.asked.paused:
         raised = min(raised, basis_points(draft.rollout.percent))
     return max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
@@ -148,7 +165,10 @@ def _may_rise(draft: Draft, live: int) -> bool:
     before = draft.facts.observed.deployment.status.rollout
     known = before is not None and draft.rollout is not None and before.attempt == draft.rollout.attempt
     lags = known and before is not None and live < basis_points(before.percent)
-    return not lags or draft.fresh or draft.forced or not draft.balance.required
+    by_hand = (
+        draft.rollout is not None and draft.rollout.reason == "PromotedByHand"
+    )  # a person answers for missing data
+    return not lags or draft.fresh or by_hand or not draft.balance.required
 
 
 def _stable_pods(draft: Draft, candidate_pods: int) -> int:

@@ -10,8 +10,11 @@ from pointsman.rollout import ending, readiness, weighing, wording
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
-from pointsman.rollout.shape import at_its_share, goal_split
+from pointsman.rollout.shape import at_its_share, following, goal_share, goal_split, live_share, real_share, routed
 from pointsman.signals.profiles import Question, Unanswerable
+
+GATEWAY_GRACE = timedelta(seconds=1)
+"""So long a gateway may take to obey new weights before the hold waits for it; 40 ms are usual."""
 
 
 def look(draft: Draft) -> None:
@@ -24,14 +27,17 @@ def look(draft: Draft) -> None:
     reading = draft.facts.observed.reading
     before = draft.evidence.looked_at if draft.evidence else None
     if reading is not None and draft.evidence is not None:
+        known = draft.evidence
         draft.evidence = weighing.fold(
-            draft.evidence,
+            known,
             reading,
             policy=draft.policy,
             asked=asked,
             elapsed=_elapsed(draft.policy, rollout, draft.now),
             now=draft.now,
         )
+        if weighing.asked_anew(known, draft.evidence):
+            draft.update(hold_started_at=None)  # a step holds for evidence of one kind
     draft.balance = weighing.weigh(draft.evidence, draft.policy, asked, now=draft.now)
     looked = draft.evidence is not None and draft.evidence.looked_at != before
     draft.fresh = looked and draft.balance.observed
@@ -74,7 +80,8 @@ def advance(draft: Draft) -> None:
         return
     revision, rollout = running
     _clock(draft)
-    if readiness.stable_lost(draft) and not draft.facts.asked.paused and rollout.phase != "AwaitingApproval":
+    waits = draft.facts.asked.paused or (rollout.phase == "AwaitingApproval" and not approved(draft))
+    if readiness.stable_lost(draft) and not waits:
         if rollout.phase != "Promoting":
             _promote(
                 draft,
@@ -85,7 +92,6 @@ def advance(draft: Draft) -> None:
     value = attempt_value(revision, rollout.attempt)
     if rollout.phase != "Promoting" and draft.facts.asked("promote", value):
         draft.actions = recorded(draft.actions, "promote", value, draft.now)
-        draft.forced = True
         _promote(draft, "PromotedByHand", "promoted by annotation: the remaining steps and open verdicts were left out")
         return
     if rollout.phase in ("Preparing", "Warming"):
@@ -107,16 +113,34 @@ def _prepare(draft: Draft, policy: Policy) -> None:
         draft.update(phase="Preparing")
         return
     draft.update(phase="Warming")
+    draft.waiting = "warming up at 0 %, until its pods are warm and every gate has data"
     if seen.warm < wanted:
-        draft.waiting = f"{seen.warm} of {wanted} candidate pods are warm"
         return
     if draft.facts.asked.paused:
         draft.waiting = "paused by annotation"
         return
     if not draft.balance.observed:
-        draft.waiting = f"waiting for data before the first step: {_missing(draft)}"
+        looked = draft.evidence is not None and draft.evidence.looked_at is not None
+        draft.waiting += f": {_missing(draft)}" if looked else ""
         return
     _enter(draft, policy, 1)
+
+
+def foresee_hold(draft: Draft, share: int) -> None:
+    """Let the hold begin with the write that brings the step's share, a moment ahead: it saves a write of its own.
+
+    A gateway obeys within that moment; where it does not, the hold begins when it does.
+    """
+    rollout = draft.rollout
+    if rollout is None or rollout.phase != "Canary" or rollout.hold_started_at is not None or not routed(draft):
+        return
+    if share == goal_share(draft) != live_share(draft):
+        draft.update(hold_started_at=draft.now + GATEWAY_GRACE)
+
+
+def _reached(draft: Draft, step: int) -> bool:
+    """Whether the step's share was on before: its own evidence runs."""
+    return draft.evidence is not None and draft.evidence.step == step
 
 
 def not_ready(ready: int, wanted: int) -> str:
@@ -165,15 +189,12 @@ def _canary(draft: Draft, policy: Policy) -> None:
             draft.evidence = weighing.next_step(draft.evidence, policy, step)
         if rollout.hold_started_at is None:
             rollout = draft.update(hold_started_at=draft.now)
-    open_questions = _unfinished(draft, stage)
-    following = policy.stages[step] if step < len(policy.stages) else None
-    if open_questions is None:
-        if following is None:
-            open_questions = _unproven(draft)
-        elif following.kind == "Canary":
-            open_questions = _no_room(draft, policy, following)
-    if open_questions is None and following is not None:
-        _enter(draft, policy, step + 1)
+    elif rollout.hold_started_at is not None and rollout.hold_started_at < draft.now and not _reached(draft, step):
+        draft.update(hold_started_at=None)  # the gateway took longer than it was given
+    coming = following(draft)
+    open_questions = _unfinished(draft, stage) or _not_yet(draft, policy, coming)
+    if open_questions is None and coming is not None:
+        _enter(draft, policy, coming[0])
     elif open_questions is None:
         _promote(draft, "Proven", _proof(draft))
     else:
@@ -193,19 +214,17 @@ def _approval(draft: Draft, policy: Policy) -> None:
         draft.waiting = "waiting for approval"
         return
     _clock(draft)
-    following = policy.stages[rollout.step] if rollout.step < len(policy.stages) else None
+    coming = following(draft)
     if draft.facts.asked.paused:
         draft.waiting = "paused by annotation"
         return
-    if following is not None:
-        lacking = _no_room(draft, policy, following) if following.kind == "Canary" else None
-    else:
-        lacking = None if policy.approvals_only else _unproven(draft)
+    lacking = _unready(draft, policy.stages[rollout.step - 1]) or _unsettled(draft, _hold_before(policy, rollout.step))
+    lacking = lacking or _not_yet(draft, policy, coming)
     if lacking is not None:
         draft.waiting = f"approved; {lacking}"
         _deadline(draft, policy)
-    elif following is not None:
-        _enter(draft, policy, rollout.step + 1)
+    elif coming is not None:
+        _enter(draft, policy, coming[0])
     else:
         _promote(draft, "Approved", "approved by annotation" if policy.approvals_only else _proof(draft))
 
@@ -225,41 +244,69 @@ def _unfinished(draft: Draft, stage: Stage) -> str | None:
         raise AssertionError("no rollout runs")
     if draft.facts.asked.paused:
         return "paused by annotation"
-    if rollout.hold_started_at is None or not at_its_share(draft):
-        why = readiness.candidate_trouble(draft)
-        return _bringing(stage) + (f": {why}" if why else "")
+    unready = _unready(draft, stage)
+    if unready is not None or rollout.hold_started_at is None:
+        return unready or _bringing(stage)
     quiet_since = max(rollout.hold_started_at, rollout.restarted_at or rollout.hold_started_at)
     until = quiet_since + stage.hold
     if draft.now < until:
         draft.wakes.append(until)
-        return f"holding {percent(stage.share)} % until {until:%H:%M:%S} UTC"
+        return _bringing(stage)
     if not draft.balance.observed:
         return f"waiting for data: {_missing(draft)}"
     return None
 
 
+def _unready(draft: Draft, stage: Stage) -> str | None:
+    """Why the candidate does not carry this step's share; None: it does."""
+    if at_its_share(draft):
+        return None
+    why = readiness.candidate_trouble(draft)
+    return _bringing(stage) + (f": {why}" if why else "")
+
+
+def _unsettled(draft: Draft, hold: timedelta) -> str | None:
+    """Whether a container of the candidate died within `hold`: nothing is promoted then."""
+    if draft.rollout is None or draft.rollout.restarted_at is None:
+        return None
+    until = draft.rollout.restarted_at + hold
+    if draft.now >= until:
+        return None
+    draft.wakes.append(until)
+    return f"a container of the candidate was restarted; waiting until {until:%H:%M:%S} UTC"
+
+
+def _hold_before(policy: Policy, step: int) -> timedelta:
+    """The hold of the canary step that an approval follows."""
+    return max((stage.hold for stage in policy.stages[:step]), default=timedelta())
+
+
 def _bringing(stage: Stage) -> str:
-    return f"bringing the candidate to {percent(stage.share)} %"
+    return f"canary at {percent(stage.share)} % for at least {int(stage.hold.total_seconds())} s"
 
 
-def _no_room(draft: Draft, policy: Policy, following: Stage) -> str | None:
+def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> str | None:
+    """Which evidence the next step, or promotion, still waits for; None: none."""
+    if coming is None:
+        return _unproven(draft)
+    return _no_room(draft, policy, coming[1]) if coming[1].kind == "Canary" else None
+
+
+def _no_room(draft: Draft, policy: Policy, coming: Stage) -> str | None:
     """Why the next share is not safe yet; None: it is."""
+    share = real_share(draft, coming.share)
     required = [gate for gate in draft.balance.required if gate.gate.signal == "Errors"]
     if required:
-        if draft.balance.room_for(following.share):
+        if draft.balance.room_for(share):
             return None
-        gate = next(one for one in required if not _has_room(one, following))
-        return f"not enough evidence for {percent(following.share)} % yet: {wording.brief(gate)}"
+        gate = next(one for one in required if not weighing.Balance(gates=(one,)).room_for(share))
+        return f"not enough evidence for {percent(share)} % yet: {wording.brief(gate)}"
     counted = max(
         (gate.proof.step_counts.candidate_requests for gate in draft.balance.gates if gate.proof), default=None
     )
     if counted is not None and counted < policy.warmup_requests:
         return f"fewer than {policy.warmup_requests} candidate requests counted in this step"
     return None
-
-
-def _has_room(gate: weighing.Weighed, following: Stage) -> bool:
-    return weighing.Balance(gates=(gate,)).room_for(following.share)
 
 
 def _unproven(draft: Draft) -> str | None:
@@ -281,7 +328,6 @@ def _promote(draft: Draft, reason: str, message: str) -> None:
         phase="Promoting", reason=reason, message=message[:2048], clock_stopped_at=None, step_started_at=draft.now
     )
     draft.waiting = message
-    draft.event("Promoting", message, action="Promote")
 
 
 def _deadline(draft: Draft, policy: Policy) -> None:

@@ -112,6 +112,13 @@ def fold(  # one argument a fact of the look
     return replace(evidence, gates=folded, looked_at=min(reading.at, now))
 
 
+def asked_anew(before: Evidence, after: Evidence) -> bool:
+    """Whether a gate asks something else of Prometheus now, because a metric profile was edited."""
+    return any(
+        name in before.gates and gate.question != before.gates[name].question for name, gate in after.gates.items()
+    )
+
+
 def next_step(evidence: Evidence, policy: Policy, step: int) -> Evidence:
     """The evidence at the start of a step: safety anew, harm and the nested bound go on; the same step again: unchanged."""
     if evidence.step == step:
