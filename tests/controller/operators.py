@@ -21,11 +21,12 @@ import yaml
 
 from pointsman.cluster.client import Client
 from pointsman.cluster.connection import connect
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, Kind
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, Kind
 
 if TYPE_CHECKING:
     from hack.cluster.fixtures import Cluster
 
+_OTHERS = ("Lease", MODEL_RUNTIME.name, ROLLOUT_POLICY.name)
 ROOT = Path(__file__).parents[2]
 POD = {
     "spec": {"containers": [{"name": "model", "image": "model:1", "ports": [{"name": "http", "containerPort": 8080}]}]}
@@ -61,10 +62,10 @@ class Running:
             return await http.get(self.url + path)
 
     async def writes(self) -> dict[str, float]:
-        """API writes by kind, the lease's own apart."""
+        """API writes by kind; not the lease's, nor those on cluster-scoped objects, which other tests come and go with."""
         text = (await self.get("/metrics")).text
         found = re.findall(r'^pointsman_api_writes_total\{kind="(\w+)",verb="(\w+)"\} (\S+)$', text, re.MULTILINE)
-        return {f"{verb} {kind}": float(count) for kind, verb, count in found if kind != "Lease"}
+        return {f"{verb} {kind}": float(count) for kind, verb, count in found if kind not in _OTHERS}
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process.returncode is None:
