@@ -75,3 +75,7 @@ cluster-locks:  ## pin the Python packages in the cluster's images anew (needs u
 .PHONY: demo
 demo: venv  ## the main job on a real cluster: promoted, rolled back, aborted (KEEP=1: it stays up; CLUSTER=kind: with Docker)
 	@$(PY) -m hack.demo
+
+.PHONY: bench
+bench: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes memory")
+	@$(PY) -m bench $(if $(QUICK),--quick) $(ONLY)

@@ -53,7 +53,8 @@ def weights(route: Json) -> dict[str, int]:
     return {backend["name"]: backend.get("weight", 1) for backend in backends}
 
 
-def _unanswered(route: Json) -> bool:
+def unanswered(route: Json) -> bool:
+    """Whether a route of our Gateway has changed since it was answered."""
     if not any(parent["name"] == NAME for parent in route["spec"].get("parentRefs", ())):
         return False
     seen = [
@@ -78,7 +79,7 @@ async def obeying(api: Api, routes: Mirror, namespace: str) -> AsyncIterator[Non
                 raise
 
     def seen(type_: str, route: Json) -> None:
-        if type_ != "DELETED" and _unanswered(route):
+        if type_ != "DELETED" and unanswered(route):
             task = asyncio.create_task(answer(route))
             answering.add(task)
             task.add_done_callback(answering.discard)
