@@ -23,6 +23,7 @@ from pointsman.evidence.process import Harm, fold_safe, log_mean, looks_needed
 INTERVAL_ERROR = 0.05
 _HISTORY_WEIGHT = 10_000  # requests that the hour before counts for at most, so that the guess can still learn
 _FIRST_GUESS = (0.5, 100.0)  # bad of requests: half a percent, forgotten after a few hundred requests
+_UNDER = 1 - 1e-9  # so that U w <= B holds whatever way a caller rounds it
 _EXCESSES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 
 
@@ -198,7 +199,7 @@ def allowed_excess(gate: RateGate) -> float:
 
 def excesses(gate: RateGate) -> tuple[float, ...]:
     """Return the excess rates of the nested bound, falling: what the steps' shares need, and a coarse grid for people."""
-    needed = {allowed_excess(gate) / share for share in gate.shares if share > 0}
+    needed = {allowed_excess(gate) / share * _UNDER for share in gate.shares if share > 0}
     return tuple(sorted({d for d in (*_EXCESSES, *needed) if 0 < d < 1}, reverse=True))
 
 
