@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.cluster.answers import Busy, Missing, Refused, Taken, error
+from pointsman.cluster.answers import Broke, Busy, Missing, Refused, Taken, error
 from pointsman.errors import Conflict, PointsmanError, Retryable, Terminal, Unavailable
 
 
@@ -23,7 +23,7 @@ ANSWERS = [
     (400, b"<html>", Refused),
     (401, said("Unauthorized"), Unavailable),
     (429, said("too many requests"), Busy),
-    (500, b"", Unavailable),
+    (500, b"", Broke),
     (503, b"no endpoints", Unavailable),
 ]
 

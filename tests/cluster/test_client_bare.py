@@ -100,6 +100,21 @@ async def test_a_refusal_is_in_the_api_servers_words(place: Place) -> None:
         await place.client.create({**bad, "metadata": {"name": "a", "namespace": "nowhere"}})
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("selecter", {"app": "churn"}, 'unknown field "spec.selecter"'), ("ports", [{"port": "x"}], "cannot be handled")],
+)
+async def test_what_an_apply_cannot_decode_is_refused_and_not_the_api_servers_fault(
+    place: Place, field: str, value: Any, words: str
+) -> None:
+    bad = place.service()
+    bad["spec"][field] = value
+    with pytest.raises(Refused, match=words):
+        await place.client.create(bad)
+    with pytest.raises(Missing):
+        await place.client.get(SERVICE, place.namespace, "churn")
+
+
 async def test_a_status_is_replaced_whole_and_the_spec_is_left_alone(place: Place) -> None:
     made = await place.client.create(place.revision())
     full = await place.client.update_status(made, {"state": "Candidate", "evidence": "x"})

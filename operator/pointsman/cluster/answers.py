@@ -3,7 +3,8 @@
 Retryable
 ├── Conflict           409: the object changed since it was read, or is not the one that was seen
 └── Unavailable        no answer, not in time, 5xx, 401
-    └── Busy           429: not before `after` seconds
+    ├── Busy           429: not before `after` seconds
+    └── Broke          500: the API server failed at it; so it also answers an apply that it cannot decode
 Terminal
 └── Refused            any other 4xx, in the API server's own words
     ├── Missing        404: there is no such object, namespace or kind
@@ -30,6 +31,10 @@ class Busy(Unavailable):
         self.after = after
 
 
+class Broke(Unavailable):
+    """The API server failed: by a fault of its own, or at an apply with a field or value that it cannot decode."""
+
+
 class Refused(Terminal):
     """The API server refuses the request; the message is its own."""
 
@@ -50,7 +55,9 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> PointsmanErro
         return Taken(message) if _fields_are_taken(said) else Conflict(message)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Busy(message, _seconds(headers.get("Retry-After")))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Broke(f"the API server answered {status}: {message}")
+    if status > HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.UNAUTHORIZED:
         return Unavailable(f"the API server answered {status}: {message}")
     if status == HTTPStatus.NOT_FOUND:
         return Missing(message)

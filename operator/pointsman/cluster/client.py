@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from pointsman.api.names import MANAGER
-from pointsman.cluster.answers import error
+from pointsman.cluster.answers import Broke, error
 from pointsman.cluster.connection import authorization
 from pointsman.cluster.kinds import Json, Kind, kind_of
-from pointsman.errors import Unavailable
+from pointsman.errors import Retryable, Unavailable
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -96,8 +97,24 @@ class Client:
             query["continue"] = following
 
     async def create(self, obj: Json) -> dict[str, Any]:
-        """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way."""
-        return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
+        """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way.
+
+        An apply with an unknown field, or a quantity that is none, is answered by 500 as if the server had failed: a strict
+        dry run tells whether it is the object's fault, and says which field it is (Refused).
+        """
+        try:
+            return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
+        except Broke:
+            with contextlib.suppress(Retryable):
+                await self._rehearse(obj)
+            raise
+
+    async def _rehearse(self, obj: Json) -> None:
+        """Create it, but for the creating; unknown fields are refused."""
+        kind = kind_of(obj)
+        query = {"dryRun": "All", "fieldValidation": "Strict", "fieldManager": MANAGER}
+        path = kind.path(obj["metadata"].get("namespace"))
+        await self._send(_Request(verb="create", kind=kind, path=path, query=query, body=obj))
 
     async def apply(self, obj: Json, *, uid: str, resource_version: str) -> dict[str, Any]:
         """Server-side apply of what was seen; Conflict if it changed since.
