@@ -107,7 +107,8 @@ def test_a_step_counts_only_once_the_gateway_has_accepted_its_share() -> None:
 def test_no_pod_of_stable_goes_before_the_gateway_has_accepted_the_raise() -> None:
     world = serving()
     world.apply(version="2")
-    assert world.run(120, until=lambda w: w.running.hold_started_at is not None)
+    assert world.run(120, until=lambda w: w.share == 0.05)
+    world.run(5)
     world.gateway = False
     assert world.run(120, until=lambda w: w.share == 0.25)
     world.run(30)
