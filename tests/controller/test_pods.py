@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,9 +81,35 @@ def test_why_a_pod_is_not_ready_in_its_own_words(status: dict[str, Any], problem
     assert pod(obj(POD, "churn-1-abc", status=status)).problem == problem
 
 
-def test_restarts_are_the_model_containers() -> None:
-    sidecar = container("proxy", restarts=9, running=RUNNING, ready=True)
-    read = pod(obj(POD, "a", status=status(sidecar, container(restarts=2, running=RUNNING, ready=True), Ready="True")))
-    assert (read.restarts, read.restarted_at, read.ready_since) == (2, WHEN, WHEN)
-    first = pod(obj(POD, "a", status=status(container(running=RUNNING, ready=True), Ready="True")))
-    assert (first.restarts, first.restarted_at) == (0, None)
+def died(at: str, began: str, code: int = 1) -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "startedAt": f"2026-01-01T{began}Z", "finishedAt": f"2026-01-01T{at}Z"}}
+
+
+def when(at: str) -> datetime:
+    return datetime.fromisoformat(f"2026-01-01T{at}Z")
+
+
+# Containers, and how often any of them was restarted, when one died last, and how many seconds it had run.
+DEATHS = [
+    ([container(running=RUNNING, ready=True)], (0, None, None)),
+    ([container(restarts=2, last=died("10:00:30", "10:00:00"), running=RUNNING)], (2, "10:00:30", 30)),
+    ([container(restarts=1, last=died("10:00:30", "10:00:00", 0), running=RUNNING)], (1, "10:00:30", 30)),
+    ([container(last=None, **died("10:00:05", "10:00:00"))], (0, "10:00:05", 5)),
+    (
+        [
+            container("proxy", restarts=1, last=died("11:00:00", "10:00:00"), running=RUNNING),
+            container(restarts=2, last=died("10:30:00", "10:00:00"), running=RUNNING),
+        ],
+        (3, "11:00:00", 3600),
+    ),
+]
+
+
+@pytest.mark.parametrize(("containers", "expected"), DEATHS)
+def test_restarts(containers: list[Any], expected: tuple[int, str | None, int | None]) -> None:
+    read = pod(obj(POD, "a", status=status(*containers, Ready="True")))
+    restarts, at, seconds = expected
+    assert read.restarts == restarts
+    assert read.restarted_at == (at and when(at))
+    assert read.ran_for == (None if seconds is None else timedelta(seconds=seconds))
+    assert read.ready_since == WHEN

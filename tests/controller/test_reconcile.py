@@ -163,17 +163,38 @@ async def test_the_pods_are_listed_where_the_decision_needs_them(scene: Scene) -
     assert [pod.name for pod in decision.seen[-1].pods["churn-1"]] == ["churn-1-a"]
 
 
-async def test_the_pods_are_listed_once_when_fewer_are_ready_than_before(scene: Scene) -> None:
-    decision = Stub(lambda _: Plan())
-    reconciler = scene.reconciler(decision)
-    await reconciler.reconcile(KEY)
-    scene.cache.put(
-        scene.api.store(
-            {**workload("churn-1", 1), "metadata": scene.api.objects["Deployment", "ml", "churn-1"]["metadata"]}
-        )
-    )
-    await reconciler.reconcile(KEY)
-    await reconciler.reconcile(KEY)
+FALLS = [
+    pytest.param(
+        {"readyReplicas": 2, "availableReplicas": 2}, {"readyReplicas": 1, "availableReplicas": 1}, 1, id="died"
+    ),
+    pytest.param(
+        {"readyReplicas": 2, "availableReplicas": 2},
+        {"readyReplicas": 2, "availableReplicas": 1},
+        1,
+        id="died and is ready again, but not warm yet",
+    ),
+    pytest.param({"readyReplicas": 1}, {"readyReplicas": 2}, 0, id="one more"),
+    pytest.param({"readyReplicas": 2}, {}, 1, id="all of them"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "lists"), FALLS)
+async def test_the_pods_are_listed_once_when_there_are_fewer_than_before(
+    scene: Scene, before: dict[str, int], after: dict[str, int], lists: int
+) -> None:
+    reconciler = scene.reconciler(Stub(lambda _: Plan()))
+    for status in (before, after, after):
+        scene.cache.put(scene.api.edit(WORKLOAD, "churn-1", lambda o, status=status: o.update(status=status)))
+        await reconciler.reconcile(KEY)
+    assert scene.api.reads == ["list Pod pointsman.dev/revision=churn-1"] * lists
+
+
+async def test_after_a_restart_the_pods_of_a_running_rollout_are_listed_once(scene: Scene) -> None:
+    rollout = {"attempt": 1, "phase": "Canary", "startedAt": "2026-01-01T00:00:00Z"}
+    scene.cache.put(scene.api.edit(MODEL_DEPLOYMENT, "churn", lambda o: o.update(status={"rollout": rollout})))
+    reconciler = scene.reconciler(Stub(lambda _: Plan()))
+    for _ in range(2):
+        await reconciler.reconcile(KEY)
     assert scene.api.reads == ["list Pod pointsman.dev/revision=churn-1"]
 
 

@@ -100,14 +100,24 @@ class Gatherer:
 
 
 def falling(observed: Observed, memory: Memory) -> frozenset[str]:
-    """The revisions with fewer ready pods than at the last reconcile; takes note of how many there are now."""
-    ready = {
-        name: int((workload.get("status") or {}).get("readyReplicas") or 0)
-        for name, workload in observed.workloads.items()
-    }
-    fell = frozenset(name for name, count in ready.items() if count < memory.ready.get(name, 0))
-    memory.ready = ready
-    return fell
+    """The revisions with fewer pods ready or warm than at the last reconcile; takes note of how many there are now.
+
+    A pod that dies and is back before anybody looks is not warm for a while. What happened before this process came is
+    not known: all of a running rollout's are suspect then.
+    """
+    before, memory.pods = memory.pods, {name: _counts(workload) for name, workload in observed.workloads.items()}
+    if before is None:
+        return frozenset(memory.pods) if observed.deployment.status.rollout is not None else frozenset()
+    return frozenset(
+        name
+        for name, now in memory.pods.items()
+        if any(count < earlier for count, earlier in zip(now, before.get(name, (0, 0)), strict=True))
+    )
+
+
+def _counts(workload: Json) -> tuple[int, int]:
+    status = workload.get("status") or {}
+    return int(status.get("readyReplicas") or 0), int(status.get("availableReplicas") or 0)
 
 
 def _going(obj: Json) -> bool:

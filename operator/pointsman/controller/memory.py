@@ -43,7 +43,7 @@ class Memory:
     reading: Reading | None = None
     refusals: dict[str, Refusal] = field(default_factory=dict)
     settled: dict[tuple[str, str], Settled] = field(default_factory=dict)  # by kind and name
-    ready: dict[str, int] = field(default_factory=dict)  # revision -> ready pods at the last reconcile
+    pods: dict[str, tuple[int, int]] | None = None  # revision -> ready and warm pods at the last reconcile
     fallen: frozenset[str] = (
         frozenset()
     )  # revisions that had more ready pods before, and whose pods were not listed yet

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
-from pointsman.api.names import CONTAINER
 from pointsman.cluster.kinds import Json
 from pointsman.rollout.observed import Pod
 
@@ -16,9 +15,8 @@ _HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})  # says only tha
 def pod(obj: Json) -> Pod:
     """A pod as a decision sees it."""
     meta, status = obj["metadata"], obj.get("status") or {}
-    model: dict[str, Any] = next((c for c in status.get("containerStatuses") or () if c["name"] == CONTAINER), {})
-    restarts = int(model.get("restartCount") or 0)
-    running = (model.get("state") or {}).get("running") or {}
+    containers = status.get("containerStatuses") or ()
+    last = max(_deaths(containers), default=None)
     ready = _condition(status, "Ready")
     is_ready = ready.get("status") == "True"
     return Pod(
@@ -26,9 +24,20 @@ def pod(obj: Json) -> Pod:
         created_at=_time(meta["creationTimestamp"]),
         ready_since=_time(ready["lastTransitionTime"]) if is_ready else None,
         problem=None if is_ready else next(_problems(status), None),
-        restarts=restarts,
-        restarted_at=_time(running["startedAt"]) if restarts and "startedAt" in running else None,
+        restarts=sum(int(container.get("restartCount") or 0) for container in containers),
+        restarted_at=None if last is None else last[0],
+        ran_for=None if last is None else last[1],
     )
+
+
+def _deaths(containers: Iterable[Json]) -> Iterator[tuple[datetime, timedelta]]:
+    """When each container died last, and how long it had run; with exit code 0 it died too: a server does not end."""
+    for container in containers:
+        for state in ("state", "lastState"):
+            ended = (container.get(state) or {}).get("terminated") or {}
+            if ended.get("finishedAt"):
+                at = _time(ended["finishedAt"])
+                yield at, at - _time(ended["startedAt"]) if ended.get("startedAt") else timedelta()
 
 
 def _problems(status: Json) -> Iterator[str]:
