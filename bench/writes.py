@@ -93,7 +93,7 @@ async def _canary(here: Place) -> float:
     begun = time.perf_counter()
     before = frozenset(here.workloads.objects)
     await here.api.merge("ModelDeployment", here.namespace, _MODEL, patch=models.version(2))
-    await here.models.until(lambda seen: models.settled(seen[_MODEL]), what="the candidate is promoted", seconds=900)
+    await here.models.until(lambda seen: models.serves(seen[_MODEL], 2), what="the candidate is promoted", seconds=900)
     ended = await here.workloads.until(
         lambda seen: _gone(seen, before), what="the previous revision is gone", seconds=120
     )

@@ -109,3 +109,9 @@ def condition(obj: Json, kind: str) -> Json:
 def settled(obj: Json) -> bool:
     """Whether the version of the spec serves alone."""
     return all(condition(obj, kind).get("status") == "True" for kind in ("UpToDate", "Ready"))
+
+
+def serves(obj: Json, number: int) -> bool:
+    """Whether this version serves alone; `settled` alone may still be the answer to the spec before."""
+    stable = obj.get("status", {}).get("stable") or {}
+    return settled(obj) and stable.get("version") == str(number)
