@@ -1,0 +1,257 @@
+"""What only a real Prometheus can show: that the PromQL means what we think."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from pointsman.api.modelruntime import Metrics
+from pointsman.api.rolloutpolicy import Gate
+from pointsman.prometheus.reader import Reader
+from pointsman.signals.counts import look
+from pointsman.signals.ledger import Increments, Ledger, fold
+from pointsman.signals.profiles import Unanswerable, ask, gateway
+from pointsman.signals.queries import plan, promql
+from pointsman.signals.reading import Answered, Counts, Faulty, NoData, Watch
+from pointsman.signals.samples import Failed
+from tests.prometheus.real import PATIENCE, Exporter, Prometheus
+
+pytestmark = pytest.mark.bare  # needs the cluster's own Prometheus, and nothing else of it
+
+METRICS = Metrics.model_validate(
+    {
+        "port": "metrics",
+        "requests": {
+            "counter": "hits_total",
+            "match": {"path": r'/v2/models/[^/"\\]+/infer'},
+            "failed": {"code": "5.."},
+        },
+        "latency": {"histogram": "took", "unit": "ms", "match": {"path": ".*/infer"}},
+    }
+)
+STARTED = 1_772_000_000
+PAGE = f"""
+hits_total{{path="/v2/models/churn/infer",code="200",method="POST"}} 90
+hits_total{{path="/v2/models/churn/infer",code="500",method="POST"}} 4
+hits_total{{path="/v2/models/churn/infer",code="503",method="POST"}} 2
+hits_total{{path="/v2/models/churn/ready",code="500",method="GET"}} 700
+took_bucket{{path="/infer",le="2.5"}} 10
+took_bucket{{path="/infer",le="100"}} 95
+took_bucket{{path="/infer",le="+Inf"}} 96
+process_start_time_seconds {STARTED}
+"""
+QUIET = f"process_start_time_seconds {STARTED}\n"
+
+ERRORS = Gate(name="gate", signal="Errors")
+LATENCY = Gate(name="gate", signal="Latency")
+
+
+GATEWAY_PAGE = """
+envoy_server_uptime 3600
+envoy_cluster_membership_total{envoy_cluster_name="service/ml/edge-1/80/http"} 2
+envoy_cluster_membership_total{envoy_cluster_name="service/ml/edge-2/80/http"} 2
+envoy_cluster_upstream_rq_xx{envoy_cluster_name="service/ml/edge-1/80/http",envoy_response_code_class="2"} 40
+envoy_cluster_upstream_rq_xx{envoy_cluster_name="service/ml/edge-2/80/http",envoy_response_code_class="2"} 40
+envoy_cluster_upstream_rq_xx{envoy_cluster_name="service/ml/edge-2/80/http",envoy_response_code_class="5"} 3
+envoy_cluster_upstream_rq_xx{envoy_cluster_name="httproute/ml/edge/rule/0-mirror-1",envoy_response_code_class="2"} 999
+"""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The exporters of a rollout's two pods."""
+
+    stable: Exporter
+    candidate: Exporter
+
+
+@dataclass(frozen=True)
+class World:
+    """A running Prometheus and the rollouts that it scrapes, by name: `<name>-1` is stable, `<name>-2` the candidate."""
+
+    prometheus: Prometheus
+    rollouts: dict[str, Arms]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"))
+    rollouts = {}
+    for name in ("plain", "down", "gone", "twice", "unlabelled", "nowhere", "exact"):
+        arms = Arms(prometheus.exporter(QUIET if name == "exact" else PAGE), prometheus.exporter(QUIET))
+        rollouts[name] = arms
+        stable = labels(f"{name}-1")
+        stable.pop({"unlabelled": "pointsman_dev_revision", "nowhere": "namespace"}.get(name, ""), None)
+        again = [(arms.stable, {**stable, "job": "podmonitor"})] if name == "twice" else []
+        prometheus.scrape(name, (arms.stable, stable), (arms.candidate, labels(f"{name}-2")), *again)
+    prometheus.scrape("edge", (prometheus.exporter(GATEWAY_PAGE), {"namespace": "gateways", "pod": "envoy-1"}))
+    with prometheus.running():
+        yield World(prometheus, rollouts)
+
+
+@pytest_asyncio.fixture
+async def reader(world: World) -> AsyncIterator[Reader]:
+    made = Reader(world.prometheus.url)
+    yield made
+    await made.close()
+
+
+def labels(revision: str, pod: str = "", **more: str) -> dict[str, str]:
+    return {"namespace": "ml", "pod": pod or f"{revision}-abc", "pointsman_dev_revision": revision, **more}
+
+
+def watch(name: str, gate: Gate) -> Watch:
+    asked = ask(gate, stable=METRICS, candidate=METRICS, gateway=gateway("envoy-gateway"), routed=True)
+    assert not isinstance(asked, Unanswerable)
+    return Watch("ml", stable=f"{name}-1", candidate=f"{name}-2", questions=(asked,))
+
+
+async def see(reader: Reader, asked: Watch, later: timedelta = timedelta()) -> Answered:
+    at = datetime.now(UTC) + later
+    made = plan([asked])
+    answers = await reader.read(made.queries, at)
+    assert not [answer for answer in answers.values() if isinstance(answer, Failed)]
+    return look(made, answers, at).read(asked).gates["gate"]
+
+
+async def settle(reader: Reader, asked: Watch, *, on: type[Answered], says: str = "") -> Answered:
+    """Look until the answer is of this type and says so: scrapes take their time."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        seen = await see(reader, asked)
+        if isinstance(seen, on) and says in str(seen):
+            return seen
+        assert time.monotonic() < deadline, f"still {seen}"
+        await asyncio.sleep(0.05)
+
+
+async def test_requests_failures_and_the_start_of_the_process(reader: Reader) -> None:
+    seen = await settle(reader, watch("plain", ERRORS), on=Counts)
+    assert isinstance(seen, Counts)
+    (stable,), (candidate,) = seen.stable.pods.values(), seen.candidate.pods.values()
+    assert (stable.cells, stable.started) == ((6, 96), STARTED)
+    assert (candidate.cells, candidate.started) == ((0, 0), STARTED)
+    assert abs(datetime.now(UTC) - seen.stable.newest) < timedelta(seconds=PATIENCE)
+
+
+async def test_buckets_in_seconds(reader: Reader) -> None:
+    seen = await settle(reader, watch("plain", LATENCY), on=Counts)
+    assert isinstance(seen, Counts)
+    assert seen.edges == (0.0025, 0.1, float("inf"))
+    assert [pod.cells for pod in seen.stable.pods.values()] == [(10, 95, 96)]
+    assert [pod.cells for pod in seen.candidate.pods.values()] == [(0, 0, 0)]
+
+
+async def test_a_gateways_clusters_with_the_start_from_its_uptime(reader: Reader) -> None:
+    seen = await settle(reader, watch("edge", Gate(name="gate", signal="Errors", source="Gateway")), on=Counts)
+    assert isinstance(seen, Counts)
+    (stable,), (candidate,) = seen.stable.pods.values(), seen.candidate.pods.values()
+    assert stable.cells == (0, 40)
+    assert candidate.cells == (3, 43)
+    assert stable.started is not None
+    assert abs(time.time() - 3600 - stable.started) < PATIENCE
+
+
+async def test_a_target_that_cannot_be_scraped_gives_no_data_until_it_can(world: World, reader: Reader) -> None:
+    await settle(reader, watch("down", ERRORS), on=Counts)
+    world.rollouts["down"].stable.page = None
+    await settle(reader, watch("down", ERRORS), on=NoData, says="Prometheus cannot scrape pod down-1-abc")
+    world.rollouts["down"].stable.shows(PAGE)
+    await settle(reader, watch("down", ERRORS), on=Counts)
+
+
+async def test_a_target_that_is_gone_is_no_zero(world: World, reader: Reader) -> None:
+    await settle(reader, watch("gone", ERRORS), on=Counts)
+    world.prometheus.scrape("gone", (world.rollouts["gone"].stable, labels("gone-1")))
+    await settle(reader, watch("gone", ERRORS), on=NoData, says="no target for candidate revision gone-2")
+
+
+async def test_old_samples_are_told_from_their_scrapes_time(reader: Reader) -> None:
+    await settle(reader, watch("plain", ERRORS), on=Counts)
+    # a look whose clock is ahead sees what a Prometheus that stopped scraping would show
+    soon = await see(reader, watch("plain", ERRORS), later=timedelta(seconds=62))
+    assert isinstance(soon, NoData)
+    assert "the last scrape of pod plain-2-abc" in soon.reason
+    late = await see(reader, watch("plain", ERRORS), later=timedelta(minutes=6))
+    assert isinstance(late, NoData)
+    assert "has no target" in late.reason
+
+
+async def test_one_pod_under_two_targets_is_faulty(reader: Reader) -> None:
+    seen = await settle(reader, watch("twice", ERRORS), on=Faulty)
+    assert isinstance(seen, Faulty)
+    assert "pod twice-1-abc is scraped twice, as job 'podmonitor'" in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("unlabelled", "the label 'pointsman_dev_revision' does not arrive"),
+        ("nowhere", "sets no label 'namespace'"),
+    ],
+)
+async def test_labels_that_do_not_arrive(reader: Reader, name: str, says: str) -> None:
+    await settle(reader, watch(name, ERRORS), on=NoData, says=says)
+
+
+async def test_counts_are_exact_while_requests_and_scrapes_go_on(world: World, reader: Reader) -> None:
+    """Every second request fails; looks fall between scrapes as they like."""
+    served, stop, lock = [0], threading.Event(), threading.Lock()
+
+    def page() -> str:
+        with lock:
+            failed, total = served[0] // 2, served[0]
+        ok = f'hits_total{{path="/v2/models/m/infer",code="200"}} {total - failed}\n'
+        return f'{QUIET}{ok}hits_total{{path="/v2/models/m/infer",code="500"}} {failed}\n'
+
+    def serve() -> None:
+        while not stop.wait(0.001):
+            with lock:
+                served[0] += 1
+
+    world.rollouts["exact"].stable.page = page
+    asked, ledger, failed, total = watch("exact", ERRORS), Ledger(), 0, 0
+    first = await settle(reader, asked, on=Counts)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    seen: Answered = first
+    looks = 0
+    deadline = time.monotonic() + PATIENCE
+    while (total < 1000 or served[0] > total) and time.monotonic() < deadline:
+        if isinstance(seen, Counts):
+            at = datetime.now(UTC)
+            ledger, found = fold(ledger, seen, at=at, warmup=0)
+            assert isinstance(found, Increments)
+            failed, total = failed + found.stable.failed, total + found.stable.requests
+        if total >= 1000:
+            stop.set()
+        looks += 1
+        seen = await see(reader, asked)
+    stop.set()
+    thread.join()
+    assert (failed, total) == (served[0] // 2, served[0])
+    assert looks > 5
+
+
+async def test_a_thousand_rollouts_are_two_queries_with_one_answer_each(reader: Reader) -> None:
+    await settle(reader, watch("plain", ERRORS), on=Counts)
+    made = plan(
+        [watch("plain", ERRORS), *(watch(f"other-with-a-long-name-{number}", ERRORS) for number in range(1000))]
+    )
+    answers = await reader.read(made.queries, datetime.now(UTC))
+    assert [len(answer) for answer in answers.values() if not isinstance(answer, Failed)] == [3 + 2 + 2, 2]
+
+
+async def test_what_a_person_pastes_gives_the_same_numbers(reader: Reader) -> None:
+    asked = watch("plain", ERRORS)
+    await settle(reader, asked, on=Counts)
+    texts = promql(asked.questions[0].stable, namespace="ml", revision="plain-1")
+    answers = [reader._client.custom_query(text) for text in texts]
+    assert [answer["data"]["result"][0]["value"][1] for answer in answers] == ["6", "96"]
