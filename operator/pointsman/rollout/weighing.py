@@ -175,8 +175,14 @@ def _fold_gate(
     spec = _spec(policy, gate, ledger)
     anew = gate.signal == "Latency" and before.ledger.edges not in ((), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
-    look = _look(gate, increments, elapsed)
-    return replace(before, ledger=ledger, state=gates.fold(spec, state, look), problem=None)
+    try:
+        return replace(
+            before, ledger=ledger, state=gates.fold(spec, state, _look(gate, increments, elapsed)), problem=None
+        )
+    except (
+        ValueError
+    ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
+        return GateEvidence(question=before.question, problem=f"counts anew: {unfit}")
 
 
 def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.Look:
@@ -214,7 +220,10 @@ def _weigh_gate(
     kept = None if evidence is None else evidence.gates.get(gate.name)
     if kept is None:
         return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
-    proof = None if kept.state is None else gates.verdict(_spec(policy, gate, kept.ledger), kept.state)
+    try:
+        proof = None if kept.state is None else gates.verdict(_spec(policy, gate, kept.ledger), kept.state)
+    except ValueError as unfit:
+        return Weighed(gate=gate, verdict="NoData", problem=f"counts anew: {unfit}")
     missing = kept.problem or _stale(kept.ledger.at, policy, now)
     if missing is not None:
         return Weighed(gate=gate, verdict="NoData", proof=proof, problem=missing)
