@@ -40,6 +40,10 @@ def test_series_with_different_buckets_are_summed_on_the_edges_they_share() -> N
     assert histogram.read("p", both, "s") == Histogram((1.0, INF), (9, 12))
 
 
+def test_an_edge_at_zero_tells_nothing() -> None:
+    assert histogram.read("p", series({"0": 0, "0.1": 1, "+Inf": 3}), "s") == Histogram((0.1, INF), (1, 3))
+
+
 def test_no_series_is_no_histogram() -> None:
     assert histogram.read("p", [], "s") is None
 

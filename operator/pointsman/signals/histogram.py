@@ -41,7 +41,7 @@ def read(pod: str, series: Sequence[Sample], unit: Unit) -> Histogram | None:
             raise FaultError(f"pod {pod} exports the bucket le={sample.labels.get('le')!r} twice")
         parts[rest][edge] = whole(pod, sample)
     histograms = [_histogram(pod, buckets) for buckets in parts.values()]
-    edges = common_edges(histograms)
+    edges = tuple(edge for edge in common_edges(histograms) if edge > 0)  # nothing takes no time: le="0" tells nothing
     summed = tuple(sum(column) for column in zip(*(project(one, edges) for one in histograms), strict=True))
     return Histogram(edges=edges, cells=summed)
 
