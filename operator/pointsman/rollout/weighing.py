@@ -220,11 +220,8 @@ def _weigh_gate(
     kept = None if evidence is None else evidence.gates.get(gate.name)
     if kept is None:
         return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
-    try:
-        proof = None if kept.state is None else gates.verdict(_spec(policy, gate, kept.ledger), kept.state)
-    except ValueError as unfit:
-        return Weighed(gate=gate, verdict="NoData", problem=f"counts anew: {unfit}")
-    missing = kept.problem or _stale(kept.ledger.at, policy, now)
+    proof, missing = _proof(policy, gate, kept)
+    missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
     if missing is not None:
         return Weighed(gate=gate, verdict="NoData", proof=proof, problem=missing)
     if proof is None:
@@ -232,6 +229,16 @@ def _weigh_gate(
     if proof.unanswerable is not None:
         return Weighed(gate=gate, verdict="Unanswerable", proof=proof, problem=proof.unanswerable.message)
     return Weighed(gate=gate, verdict="Safe" if proof.safe else "Undecided", proof=proof)
+
+
+def _proof(policy: Policy, gate: Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
+    """What the gate's evidence says, or why it cannot be read."""
+    if kept.state is None:
+        return None, None
+    try:
+        return gates.verdict(_spec(policy, gate, kept.ledger), kept.state), None
+    except ValueError as unfit:
+        return None, f"counts anew: {unfit}"
 
 
 def _stale(at: datetime | None, policy: Policy, now: datetime) -> str | None:
