@@ -13,8 +13,8 @@ from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, M
 from pointsman.controller.looks import NoReader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Pulse
-from pointsman.controller.process import Operator
 from pointsman.controller.settings import Settings
+from pointsman.controller.wiring import Operator
 from pointsman.errors import Terminal
 from pointsman.rollout import decision
 from pointsman.signals.reading import Reading

@@ -23,14 +23,14 @@ pytestmark = pytest.mark.bare
 SCRIPT = """
 import sys
 from pointsman.cluster import kinds
-from pointsman.controller import process
+from pointsman.controller import process, wiring
 from pointsman.controller.settings import Settings
 from pointsman.rollout import decision
 
 _, group, namespace = sys.argv
 thing = kinds.Kind(api_version=f"{group}/v1", name="Thing", plural="things", optional=True)
 kinds._BY_NAME[thing.api_version, thing.name] = thing
-process.WATCHED = (*process.WATCHED, thing)
+wiring.WATCHED = (*wiring.WATCHED, thing)
 settings = Settings(namespaces=(namespace,), lease_namespace=namespace, probes_port=0, relist_every=0.5)
 sys.exit(process.main(settings, decision))
 """

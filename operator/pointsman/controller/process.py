@@ -1,4 +1,4 @@
-"""The operator's process: wires its parts, leads, watches, works, and ends in order."""
+"""The operator's process: it waits for the lease, works, and ends in order."""
 
 from __future__ import annotations
 
@@ -7,187 +7,27 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import structlog
 
-from pointsman.cluster.answers import Missing
-from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
-from pointsman.cluster.connection import connect, watching_session
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, WATCHED, Kind
+from pointsman.cluster.connection import connect
 from pointsman.cluster.lease import Leadership
-from pointsman.cluster.recorder import Recorder
-from pointsman.controller import logs, watches
-from pointsman.controller.catalogue import Catalogue
-from pointsman.controller.claims import Claims
-from pointsman.controller.gather import Gatherer
-from pointsman.controller.keys import Key, key_of
-from pointsman.controller.looks import Looks, NoReader, Reader
-from pointsman.controller.memory import Memories
+from pointsman.controller import logs
+from pointsman.controller.looks import NoReader, Reader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Probes, Pulse
-from pointsman.controller.reconcile import Decision, Reconciler, World
-from pointsman.controller.routing import concerned
+from pointsman.controller.reconcile import Decision
 from pointsman.controller.settings import Settings
-from pointsman.controller.workers import Done, Workers
-from pointsman.errors import PointsmanError, Retryable, Terminal
+from pointsman.controller.wiring import Operator
+from pointsman.errors import PointsmanError, Terminal
 from pointsman.prometheus import reader as prometheus
-from pointsman.rollout import observed
 from pointsman.signals import profiles
-from pointsman.signals.queries import Labels
-from pointsman.signals.reading import Reading
 
 _log = structlog.get_logger(__name__)
 
 _BURIAL_SECONDS = 5.0
-
-
-class Operator:
-    """The parts of one operator, wired."""
-
-    def __init__(
-        self, settings: Settings, *, client: Client, decision: Decision, reader: Reader, metrics: Metrics, pulse: Pulse
-    ) -> None:
-        self.settings = settings
-        self.client = client
-        self.metrics = metrics
-        self.pulse = pulse
-        self.cache = Cache()
-        self.claims = Claims()
-        self.memories = Memories()
-        self.recorder = Recorder(client, instance=settings.identity, dropped=metrics.dropped)
-        self.looks = Looks(
-            reader,
-            self._read,
-            labels=Labels(deployment=settings.deployment_label, revision=settings.revision_label),
-            gauge=metrics,
-        )
-        world = World(
-            client=client,
-            cache=self.cache,
-            memories=self.memories,
-            gatherer=Gatherer(self.cache, self.claims, _decisive(settings)),
-            recorder=self.recorder,
-            looks=self.looks,
-            learnt=self._learn,
-        )
-        self._rollouts = Reconciler(world, decision)
-        self._catalogue = Catalogue(client, self.cache, self._learn)
-        self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
-        metrics.queue(lambda: len(self.workers))
-        self._served: tuple[Kind, ...] = ()
-        self._more = asyncio.Event()  # kinds are served that were not before: watch anew
-
-    async def prime(self) -> None:
-        """List everything once: what is absent from a cache that is not full is not absent from the cluster.
-
-        Raises Terminal where the CRDs are not installed.
-        """
-        self._served = tuple([kind for kind in WATCHED if await self._relist(kind)])
-        for kind in (MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY):
-            for obj in self.cache.all(kind):
-                self.workers.add(key_of(obj))
-
-    async def relist(self) -> None:
-        """List everything again from time to time, until cancelled: a watch that was interrupted hides deletions."""
-        while True:
-            await asyncio.sleep(self.settings.relist_every)
-            for kind in WATCHED:
-                try:
-                    served = await self._relist(kind)
-                except (Retryable, Terminal) as failure:
-                    _log.warning("list failed", kind=kind.name, error=str(failure))
-                else:
-                    if served and kind not in self._served:
-                        self._served = (*self._served, kind)
-                        self._more.set()
-
-    async def watch(self, server: str, api: Any, stop: asyncio.Event, on_signal: Any) -> None:
-        """Watch all kinds that are served until `stop`; returns earlier or raises where a watch is dead for good."""
-        while not stop.is_set():
-            self._more.clear()
-            kinds = self._served
-            self.pulse.expect([path for kind in kinds for path in self._paths(kind)])
-            ended = asyncio.Event()
-            forward = asyncio.create_task(_first(stop, self._more, ended))
-            try:
-                await watches.watch(
-                    kinds,
-                    server=server,
-                    session=partial(watching_session, api, self.pulse.heard),
-                    seen=self._seen,
-                    namespaces=self.settings.namespaces,
-                    stop=ended,
-                    on_signal=on_signal,
-                )
-            finally:
-                forward.cancel()
-            if not stop.is_set():
-                _log.info("watching anew", kinds=[kind.name for kind in self._served])
-
-    async def _reconcile(self, key: Key) -> Done:
-        if key.kind == MODEL_DEPLOYMENT.name:
-            return await self._rollouts.reconcile(key)
-        return await self._catalogue.reconcile(key)
-
-    async def _relist(self, kind: Kind) -> bool:
-        """List a kind into the cache; whether it is served at all."""
-        try:
-            for namespace in self._namespaces(kind):
-                listing = await self.client.list(kind, namespace, labels=kind.selector)
-                for change in self.cache.replace(kind, listing, namespace):
-                    self._learn(change)
-        except Missing as missing:
-            if kind.optional:
-                return False
-            raise Terminal(
-                f"the API server does not know {kind.plural}.{kind.group}: install Pointsman's CRDs (charts/pointsman/crds)"
-            ) from missing
-        return True
-
-    def _namespaces(self, kind: Kind) -> Iterable[str | None]:
-        return self.settings.namespaces if kind.namespaced and self.settings.namespaces else (None,)
-
-    def _paths(self, kind: Kind) -> Iterable[str]:
-        return (kind.path(namespace) for namespace in self._namespaces(kind))
-
-    def _seen(self, type_: str | None, obj: dict[str, Any]) -> None:
-        change = self.cache.deleted(obj) if type_ == "DELETED" else self.cache.put(obj)
-        if change is not None:
-            self._learn(change)
-
-    def _learn(self, change: Change) -> None:
-        for key in concerned(change, self.cache, self.claims):
-            self.workers.add(key)
-
-    def _read(self, key: Key, reading: Reading) -> None:
-        memory = self.memories.get(key)
-        if memory is not None:
-            memory.reading = reading
-            self.workers.add(key)
-
-
-def _decisive(settings: Settings) -> observed.Settings:
-    return observed.Settings(
-        storage_initializer=settings.storage_initializer,
-        gateway_metrics=settings.gateway_metrics,
-        scrape_labels=(settings.deployment_label, settings.revision_label),
-    )
-
-
-async def _first(*events_then_target: asyncio.Event) -> None:
-    """Set the last event when one of the others is set."""
-    *sources, target = events_then_target
-    waiting = [asyncio.create_task(event.wait()) for event in sources]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        target.set()
-    finally:
-        for task in waiting:
-            task.cancel()
 
 
 def main(settings: Settings, decision: Decision) -> int:
