@@ -51,6 +51,7 @@ class PodState:
     ready_at: datetime | None
     restarted_at: datetime | None = None
     ran_for: timedelta | None = None
+    restarts: int = 0
     failed: int = 0
     buckets: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(len(EDGES), dtype=np.int64))
 
@@ -137,7 +138,7 @@ class World:
     def crash_container(self, version: str, *, ran_for: float = 3600.0) -> None:
         """A container of the version's first pod dies and is ready again two seconds later; what it counted is gone."""
         pod = self.pods[self.revision(version)][0]
-        pod.restarted_at, pod.ran_for = self.now, timedelta(seconds=ran_for)
+        pod.restarted_at, pod.ran_for, pod.restarts = self.now, timedelta(seconds=ran_for), pod.restarts + 1
         pod.ready_at, pod.failed = self.now + timedelta(seconds=2), 0
         pod.buckets = np.zeros(len(EDGES), dtype=np.int64)
 
@@ -214,6 +215,7 @@ class World:
                 problem=None if pod.ready_at is not None else "ImagePullBackOff: no such image",
                 restarted_at=pod.restarted_at,
                 ran_for=pod.ran_for,
+                restarts=pod.restarts,
             )
             for pod in self.pods.get(revision, ())
         )

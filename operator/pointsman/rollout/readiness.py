@@ -24,7 +24,7 @@ def judge(draft: Draft) -> None:
     if running is None or draft.policy is None:
         return
     _watch_stable(draft)
-    for rule in (_lost, _restarted, _unready):
+    for rule in (_restarted, _lost, _unready):
         if draft.running() is not None:
             rule(draft)
 
@@ -125,11 +125,9 @@ def _restarted(draft: Draft) -> None:
         )
     if rollout.restarts < RESTARTS:
         return
-    stable = _restarts(
-        draft.facts.observed.pods.get(draft.stable or "", ()), since=rollout.started_at, warm=timedelta()
-    )
+    stable = draft.facts.observed.pods.get(draft.stable or "", ())
     mine = rollout.restarts / max(1, draft.facts.pods(draft.candidate).asked)
-    theirs = len(stable) / max(1, draft.facts.pods(draft.stable).asked)
+    theirs = _restarts_since(stable, rollout.started_at, draft.now) / max(1, draft.facts.pods(draft.stable).asked)
     if mine > theirs:
         why = trouble(seen)
         ending.end(
@@ -149,6 +147,15 @@ def _restarts(pods: tuple[Pod, ...], *, since: datetime, warm: timedelta) -> lis
         for pod in pods
         if pod.restarted_at is not None and pod.restarted_at > since and (pod.ran_for or timedelta()) >= warm
     ]
+
+
+def _restarts_since(pods: tuple[Pod, ...], since: datetime, now: datetime) -> float:
+    """About how often containers were restarted since then: pods say how often in their life, and when last."""
+    return sum(
+        max(1.0, pod.restarts * min(1.0, (now - since) / (now - pod.created_at)))
+        for pod in pods
+        if pod.restarted_at is not None and pod.restarted_at > since
+    )
 
 
 def _unready(draft: Draft) -> None:

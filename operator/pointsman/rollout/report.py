@@ -218,7 +218,8 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
     stored = draft.record(revision)
     saved = draft.evidence.saved_at
     due = saved is None or draft.now - saved >= SAVE_EVERY
-    if not (due or (commits and saved != draft.evidence.looked_at)):
+    behind = saved is None or saved < draft.evidence.looked_at  # what was saved after the look is the look's
+    if not (due or (commits and behind)):
         return
     draft.evidence = draft.evidence.saved(draft.now)
     attempts = [
