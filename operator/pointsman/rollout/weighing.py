@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -172,8 +173,10 @@ def _fold_gate(
     ledger, increments = ledgers.fold(before.ledger, counts, at=at, warmup=policy.warmup_requests)
     if isinstance(increments, Faulty):
         return replace(before, problem=increments.reason)
+    if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
+        return replace(before, ledger=ledger, problem=None)
     spec = _spec(policy, gate, ledger)
-    anew = gate.signal == "Latency" and before.ledger.edges not in ((), increments.edges)
+    anew = gate.signal == "Latency" and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
         return replace(
