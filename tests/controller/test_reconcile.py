@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.cluster.answers import Refused
 from pointsman.cluster.cache import Cache
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, POD, ROUTE, WORKLOAD
@@ -202,11 +203,31 @@ async def test_lowering_does_not_wait_for_the_list_of_pods(scene: Scene) -> None
     order: list[str] = []
     scene.api.faults[1] = lambda: order.append(f"{scene.api.writes[-1]} after {len(scene.api.reads)} reads")
     decision = Stub(
-        lambda o: Plan(lower=(shift(o, 0),)) if weight(o) else Plan(), pods=lambda _: frozenset({"churn-1"})
+        lambda o: Plan(lower=(shift(o, 0),), events=(EVENT,)) if weight(o) else Plan(),
+        pods=lambda o: frozenset({"churn-1"} if weight(o) else ()),
     )
     await scene.reconciler(decision).reconcile(KEY)
     assert order == ["apply HTTPRoute churn after 0 reads"]
-    assert decision.seen[-1].pods
+    assert scene.api.writes == ["apply HTTPRoute churn"]
+    assert [bool(seen.pods) for seen in decision.seen] == [False, True, False]
+    assert [note.reason for note in scene.notes] == ["Promoted"]
+
+
+async def test_what_a_status_says_has_happened_is_told_whatever_comes_after_it(scene: Scene) -> None:
+    """Somebody else writes the route between our status and our raise: the next decision has nothing more to tell."""
+    scene.api.faults[2] = lambda: scene.api.edit(ROUTE, "churn", lambda route: route["spec"].update(by="hand"))
+    happened = ModelDeploymentStatus(observed_generation=1)
+
+    def rule(observed: Observed) -> Plan:
+        if weight(observed) == 60:
+            return Plan()
+        if observed.deployment.status.observed_generation == 1:
+            return Plan(after=(shift(observed, 60),))
+        return Plan(status=happened, after=(shift(observed, 60),), events=(EVENT,))
+
+    await scene.reconciler(Stub(rule)).reconcile(KEY)
+    assert [note.reason for note in scene.notes] == ["Promoted"]
+    assert scene.api.writes == ["status ModelDeployment churn", "apply HTTPRoute churn", "apply HTTPRoute churn"]
 
 
 EVIDENCE = Evidence.__new__(Evidence)

@@ -49,6 +49,7 @@ class Carrier:
         self._written: dict[tuple[str, str], tuple[str, str]] = {}  # versions as seen, and what our write made of them
         self._changed = False
         self._refused: Refused | None = None  # what lowers
+        self.committed = False  # the plan's status is written; or it had none, and all the rest is done
 
     async def lower(self, plan: Plan, now: datetime) -> Outcome:
         """Step 1 alone. Raises Unavailable: the caller comes back until it lands."""
@@ -64,13 +65,18 @@ class Carrier:
             or await self._statuses(observed, plan)
             or self._unless_refused()
             or await self._refusable(plan.after, now)
-            or self._end()
+            or self._done()
         )
+
+    def _done(self) -> Outcome:
+        self.committed = True
+        return self._end()
 
     def _begin(self) -> None:
         self._written.clear()
         self._changed = False
         self._refused = None
+        self.committed = False
 
     def _end(self) -> Outcome:
         return Outcome.CHANGED if self._changed else Outcome.SETTLED
@@ -125,7 +131,9 @@ class Carrier:
         if plan.status is None:
             return None
         deployment = observed.deployment
-        return await self._status(MODEL_DEPLOYMENT, deployment.name, deployment.resource_version, plan.status)
+        overtaken = await self._status(MODEL_DEPLOYMENT, deployment.name, deployment.resource_version, plan.status)
+        self.committed = overtaken is None
+        return overtaken
 
     async def _status(self, kind: Kind, name: str, version: str | None, status: ApiModel) -> Outcome | None:
         """Write a status over what was seen at `version`; None: over the object that this plan created."""

@@ -82,16 +82,24 @@ class Reconciler:
             plan = self._decision.decide(observed, now)
             memory.fallen |= falling(observed, memory)
             wanted = self._decision.pods_wanted(observed) | memory.fallen
+            lowered = Outcome.SETTLED
             if wanted:
-                # What lowers does not wait for the list of pods; what it wrote is there for the decision after that.
-                outcome = await self._carry(key, carrier.lower(plan, now))
-                if outcome is not Outcome.SETTLED:
+                # What lowers does not wait for the list of pods. What is said about it is: the same decision, with pods.
+                lowered = await self._carry(key, carrier.lower(plan, now))
+                if lowered in (Outcome.OVERTAKEN, Outcome.REFUSED):
+                    outcome = lowered
                     continue
                 observed = replace(observed, pods=await self._pods(key, wanted))
                 plan = self._decision.decide(observed, now)
-            outcome = await self._carry(key, carrier.out(observed, plan, now))
+            try:
+                outcome = await self._carry(key, carrier.out(observed, plan, now))
+            finally:
+                if carrier.committed:  # what a status says has happened is not decided again, whatever comes after it
+                    self._tell(key, plan)
             if outcome in (Outcome.OVERTAKEN, Outcome.REFUSED):
                 continue
+            if outcome is Outcome.SETTLED:
+                outcome = lowered
             self._conclude(key, memory, observed, plan)
             if outcome is Outcome.SETTLED:
                 return Done(wake_at=self._loop_time(plan, memory))
@@ -118,10 +126,12 @@ class Reconciler:
             listed[revision] = tuple(pod(item) for item in listing.items)
         return listed
 
-    def _conclude(self, key: Key, memory: Memory, observed: Observed, plan: Plan) -> None:
+    def _tell(self, key: Key, plan: Plan) -> None:
         for event in plan.events:
             self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
             _log.info(event.reason, key=str(key), message=event.message, action=event.action)
+
+    def _conclude(self, key: Key, memory: Memory, observed: Observed, plan: Plan) -> None:
         memory.evidence = plan.evidence
         memory.fallen = frozenset()
         if memory.reading is observed.reading:  # else a newer one has come meanwhile
