@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -43,12 +44,25 @@ async def perform(place: Place, console: Console) -> list[str]:
             rows, faults = await _play(Play(scene, users, view.view(console)))
         report.write(REPORT, rows, policy=stage.policy(), rate=RATE)
         console.print(report.table(rows, STORY))
-        console.print(f"Policy: {stage.policy()}", f"{RATE:g} requests a second. All of it is in {REPORT}.", sep="\n")
+        _tell(console, users)
         if not place.keep:
             await scene.clear()
     finally:
         await scene.close()
     return faults
+
+
+def _tell(console: Console, users: load.Generator) -> None:
+    """The circumstances of the rows."""
+    failures = ", ".join(f"{count} x {what}" for what, count in users.failures.most_common()) or "none"
+    console.print(
+        f"\nPolicy: {json.dumps(stage.policy())}",
+        f"{RATE:g} requests a second, {users.traffic.answered} in total; failed: {failures}. All of it is in {REPORT}.",
+        sep="\n",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 async def _set(scene: Stage, place: Place, trained: list[models.Model]) -> None:
@@ -100,7 +114,7 @@ def main() -> int:
         say(str(problem))
         return 2
     except KeyboardInterrupt:
-        say("Stopped. `python -m hack.cluster down` takes the cluster away.")
+        say("Stopped. What was started is still there: `make cluster-down` takes it away.")
         return 130
     for fault in faults:
         say(f"NOT AS IT SHOULD BE: {fault}")

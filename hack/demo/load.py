@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -60,6 +60,7 @@ class Generator:
         self._bodies = bodies
         self.rate = rate
         self.traffic = Traffic()
+        self.failures: Counter[str] = Counter()  # by status, or by what went wrong where there was none
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -96,10 +97,13 @@ class Generator:
         try:
             async with self._client.post(self._url, data=body, headers=self._headers) as answer:
                 await answer.read()
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError) as failure:
             self.traffic = self.traffic.plus(status=None)
+            self.failures[type(failure).__name__] += 1
         else:
             self.traffic = self.traffic.plus(status=answer.status)
+            if answer.status != HTTPStatus.OK:
+                self.failures[str(answer.status)] += 1
             self._recent.append(time.monotonic() - begun)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import addons, binaries, containerfile, images, layout, lifecycle
+from hack.cluster import addons, binaries, containerfile, images, kind, layout, lifecycle
 from hack.cluster.console import step
 from hack.cluster.problem import SetupError
 from hack.demo import stage
@@ -43,8 +43,16 @@ def find(cluster: str, *, keep: bool) -> Iterator[Place]:
     Raises:
         SetupError: there is no such cluster, or the machine lacks something; one sentence.
     """
-    if cluster != "local":
-        raise SetupError(f"CLUSTER={cluster} is not known: leave it out, or write CLUSTER=kind.")
+    places = {"local": _local, "kind": _kind}
+    if cluster not in places:
+        raise SetupError(f"CLUSTER={cluster} is not known: leave it out, or write CLUSTER=kind where there is Docker.")
+    with places[cluster](keep=keep) as place:
+        yield place
+
+
+@contextmanager
+def _local(*, keep: bool) -> Iterator[Place]:
+    """The cluster that is built from source."""
     whole = layout.whole()
     ran = lifecycle.status(whole).whole
     lifecycle.up(whole)
@@ -52,18 +60,34 @@ def find(cluster: str, *, keep: bool) -> Iterator[Place]:
     with step("the operator's image"):
         recipe = containerfile.Recipe(reference, ROOT / "Containerfile", ROOT)
         lifecycle.load(whole, containerfile.build(recipe, base=images.build(images.python_base())))
-    yield Place(
-        kubeconfig=whole.kubeconfig,
-        gateway=f"http://{addons.gateway_address(whole.kubeconfig)}",
+    found = addons.addresses(whole.kubeconfig)
+    yield _place(whole.kubeconfig, reference, found, keep=keep, down="make cluster-down")
+    if not ran and not keep:
+        lifecycle.down(whole)
+
+
+@contextmanager
+def _kind(*, keep: bool) -> Iterator[Place]:
+    """The cluster in Docker."""
+    ran = kind.kubeconfig().exists()
+    kind.up()
+    reference = operator_reference()
+    kind.load(kind.build(reference, containerfile=ROOT / "Containerfile"))
+    yield _place(kind.kubeconfig(), reference, kind.addresses(), keep=keep, down="make cluster-down CLUSTER=kind")
+    if not ran and not keep:
+        kind.down()
+
+
+def _place(kubeconfig: Path, reference: str, found: dict[str, str], *, keep: bool, down: str) -> Place:
+    gateway = found["GATEWAY_URL"].rstrip("/")
+    return Place(
+        kubeconfig=kubeconfig,
+        gateway=gateway,
         values=values(reference),
         python=images.MLSERVER,
         keep=keep,
-        around=around(
-            whole.kubeconfig, addons.gateway_address(whole.kubeconfig), addons.prometheus_url(whole.kubeconfig)
-        ),
+        around=around(kubeconfig, gateway=gateway, prometheus=found["PROMETHEUS_URL"], down=down),
     )
-    if not ran and not keep:
-        lifecycle.down(whole)
 
 
 def operator_reference() -> str:
@@ -88,7 +112,7 @@ def values(operator: str) -> dict[str, str]:
     }
 
 
-def around(kubeconfig: Path, gateway: str, prometheus: str) -> str:
+def around(kubeconfig: Path, *, gateway: str, prometheus: str, down: str) -> str:
     """What a person can do in a cluster that stays up."""
     path = ":".join(str(folder) for folder in binaries.client_folders())
     return f"""
@@ -98,6 +122,6 @@ The cluster stays up. Look around:
   kubectl -n {stage.NAMESPACE} describe modeldeployment {stage.NAME}
   kubectl -n {stage.NAMESPACE} get modelrevisions -o yaml      # the numbers behind every verdict
   kubectl -n {stage.OPERATOR_NAMESPACE} logs deployment/pointsman
-  curl -H 'Host: {stage.HOST}' http://{gateway}/v2/models/{stage.NAME}/ready
+  curl -H 'Host: {stage.HOST}' {gateway}/v2/models/{stage.NAME}/ready
   Prometheus: {prometheus}
-Take it down: python -m hack.cluster down"""
+Take it down: {down}"""

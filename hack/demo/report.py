@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from hack.demo.chapters import Chapter
 from hack.demo.sight import End
@@ -89,39 +91,28 @@ def write(path: Path, rows: Sequence[Row], *, policy: dict[str, Any], rate: floa
     path.write_text(json.dumps([row.as_json() | circumstances for row in rows], indent=2) + "\n")
 
 
-def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> Table:
-    """The rows for people."""
+def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> RenderableType:
+    """The rows for people, and the operator's words under them."""
     titles = {chapter.version: chapter.title for chapter in chapters}
-    shown = Table(title="What happened", title_justify="left", show_lines=True)
-    for name in (
-        "version",
-        "outcome",
-        "gate",
-        "seconds",
-        "requests it got",
-        "failed for users",
-        "in the operator's words",
-    ):
-        shown.add_column(name, justify="right" if name[0] in "srf" else "left")
+    shown = Table(title="What happened", title_justify="left")
+    for name in ("version", "what happened", "outcome", "gate"):
+        shown.add_column(name)
+    for name in ("seconds", "requests", "failed"):
+        shown.add_column(name, justify="right")
+    words = Table(box=None, show_header=False, title="In the operator's words", title_justify="left")
     for it in rows:
-        shown.add_row(
-            f"{it.version}: {titles[it.version]}",
-            _COLOURS.get(it.outcome, "{}").format(it.outcome),
-            it.gate or "-",
-            f"{it.seconds:.1f}",
-            str(it.candidate_requests),
-            str(it.failed_requests),
-            it.message,
-        )
-    return shown
+        numbers = (f"{it.seconds:.1f}", str(it.candidate_requests), str(it.failed_requests))
+        outcome = Text(it.outcome, style=_COLOURS.get(it.outcome, ""))
+        shown.add_row(it.version, titles[it.version], outcome, it.gate or "-", *numbers)
+        words.add_row(it.version, Text(it.message))
+    legend = Text(
+        "seconds: from `kubectl apply` (of the abort: from `kubectl annotate`) to the decision; requests: those that the gateway"
+        " sent to the version on trial; failed: those of all users in that time that were not answered with 200"
+    )
+    return Group(shown, legend, Text(), words)
 
 
-_COLOURS: dict[str, str] = {
-    "Serving": "[green]{}[/]",
-    "Promoted": "[green]{}[/]",
-    "RolledBack": "[red]{}[/]",
-    "Aborted": "[yellow]{}[/]",
-}
+_COLOURS = {"Serving": "green", "Promoted": "green", "RolledBack": "red", "Aborted": "yellow"}
 
 
 def _words(outcome: str, gate: str, reason: str) -> str:

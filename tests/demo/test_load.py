@@ -96,6 +96,7 @@ async def test_an_answer_that_is_not_200_failed_and_so_did_none_at_all(users_of:
     assert users.traffic == Traffic(answered=1, failed=1)
     await users.ask(b"b")
     assert users.traffic == Traffic(answered=2, failed=2)
+    assert users.failures == {"500": 1, "ServerDisconnectedError": 1}
 
 
 async def test_no_more_users_wait_than_the_bound_and_the_others_are_counted(
