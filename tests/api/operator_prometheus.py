@@ -1,0 +1,149 @@
+"""A Prometheus that answers from a table, and that can be told to answer wrongly: faults that a real one cannot be asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from pointsman.signals.queries import FAILED, PART, STARTED
+from tests.api.operator_models import Models, Pod
+
+COUNTER = "inference_requests_total"
+_STARTED = 1_700_000_000
+
+Answer = dict[str, Any]
+Samples = list[Answer]
+Fault = Callable[[Samples], bytes]
+"""From the samples that belong into the answer to the body that is sent instead."""
+
+
+def page(_: Samples) -> bytes:
+    """A login page, where the URL is not that of Prometheus."""
+    return b"<!doctype html><html><title>Sign in</title></html>"
+
+
+def no_numbers(samples: Samples) -> bytes:
+    """Every value is NaN."""
+    return _vector([{**sample, "value": [sample["value"][0], "NaN"]} for sample in samples])
+
+
+def twice(samples: Samples) -> bytes:
+    """Every pod is scraped by two jobs, as with two PodMonitors that both select it."""
+    return _vector([{**one, "metric": {**one["metric"], "job": job}} for one in samples for job in ("one", "other")])
+
+
+def empty(_: Samples) -> bytes:
+    """No series at all."""
+    return _vector([])
+
+
+class Prometheus:
+    """Serves /api/v1/query on a port of its own, which stays the same when it is taken down and up again."""
+
+    def __init__(self, namespace: str, models: Models) -> None:
+        self._namespace = namespace
+        self._models = models
+        self._fault: Fault | None = None
+        self._hang = threading.Event()
+        self._hang.set()
+        self._server: ThreadingHTTPServer | None = None
+        self._port = 0
+        self._up()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Answer wrongly meanwhile."""
+        self._fault = fault
+        try:
+            yield
+        finally:
+            self._fault = None
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Answer nothing meanwhile, and all that was asked for at the end."""
+        self._hang.clear()
+        try:
+            yield
+        finally:
+            self._hang.set()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Refuse connections meanwhile."""
+        self.close()
+        try:
+            yield
+        finally:
+            self._up()
+
+    def close(self) -> None:
+        """Stop."""
+        self._hang.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def answer(self, query: str, at: float) -> bytes:
+        """The body for a query: counters and starts of all pods, or when they were scraped."""
+        self._hang.wait()
+        if query.startswith(COUNTER):
+            samples = [sample for pod in self._models.serve() for sample in self._counters(pod, at)]
+        elif query.startswith("timestamp(up{"):
+            samples = [self._sample(pod, at, f"{at:.3f}") for pod in self._models.pods()]
+        else:
+            raise AssertionError(f"the table has no answer to {query}")
+        return _vector(samples) if self._fault is None else self._fault(samples)
+
+    def _counters(self, pod: Pod, at: float) -> Iterator[Answer]:
+        yield self._sample(pod, at, str(pod.requests - pod.failed), __name__=COUNTER, code="200")
+        yield self._sample(pod, at, str(pod.failed), __name__=COUNTER, code="500")
+        yield self._sample(pod, at, str(pod.failed), __name__=COUNTER, code="500", **{PART: FAILED})
+        yield self._sample(pod, at, str(_STARTED), **{PART: STARTED})
+
+    def _sample(self, pod: Pod, at: float, value: str, **labels: str) -> Answer:
+        target = {
+            "namespace": self._namespace,
+            "pod": pod.name,
+            "pointsman_dev_revision": pod.revision,
+            "job": "models",
+            "instance": pod.name,
+        }
+        return {"metric": target | labels, "value": [at, value]}
+
+    def _up(self) -> None:
+        prometheus = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                body = prometheus.answer(form["query"][0], float(form["time"][0]))
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:  # asked for by somebody who did not want to wait
+                    self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server.daemon_threads = True
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="prometheus").start()
+
+
+def _vector(samples: Samples) -> bytes:
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": samples}}).encode()
