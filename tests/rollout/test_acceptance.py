@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from pointsman.rollout.decision import decide
 from pointsman.rollout.observed import Holder
 from tests.rollout.examples import MLSERVER, serving, spec
 from tests.rollout.world import World
@@ -185,3 +186,15 @@ def test_an_optional_gate_that_nobody_can_answer_is_accepted() -> None:
     world = serving(spec={**spec(), **with_rollout(gates=gates)}, runtimes={"mlserver": without_latency()})
     world.apply(version="2")
     assert world.run(1200, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")]), world.status
+
+
+def test_a_refused_route_or_service_is_said_and_tried_again() -> None:
+    world = serving()
+    refused = replace(world.observed(), refusals={"churn": 'Service churn: conflict with "kubectl" using v1'})
+    status = decide(refused, world.now).status
+    assert status is not None
+    said = next(c for c in status.conditions if c.type == "Accepted")
+    assert (said.status, said.reason) == ("False", "TrafficRejected")
+    assert 'conflict with "kubectl"' in said.message
+    world.reconcile()
+    assert world.condition("Accepted") == ("True", "Accepted")

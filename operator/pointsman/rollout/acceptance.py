@@ -169,6 +169,9 @@ def _not_refused(observed: Observed, found: Target) -> None:
     refusal = observed.refusals.get(found.revision)
     if refusal is not None:
         raise _Refused("TemplateRejected", f"the API server refuses what this spec renders to: {refusal}")
+    refusal = observed.refusals.get(observed.deployment.name)
+    if refusal is not None:
+        raise _Refused("TrafficRejected", f"the API server refuses the route or Service of this model: {refusal}")
 
 
 CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
