@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from pointsman.api.modeldeployment import ModelDeploymentStatus
+from pointsman.api.modeldeployment import ArmStatus, ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionStatus
 from pointsman.cluster.answers import Refused, Taken
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_REVISION, ROUTE, SERVICE, WATCHED, WORKLOAD, Json, kind_of
+from pointsman.controller import news
 from pointsman.controller.carry import Carrier, Outcome
 from pointsman.controller.claims import Claims
 from pointsman.controller.gather import Gatherer
@@ -67,8 +68,8 @@ class Scene:
         assert cached is not None
         return Delete(api_version=kind.api_version, kind=kind.name, name=name, uid=cached["metadata"]["uid"])
 
-    async def out(self, plan: Plan) -> Outcome:
-        return await self.carrier().out(self.observed(), plan, NOW)
+    async def out(self, plan: Plan, at: datetime = NOW) -> Outcome:
+        return await self.carrier().out(self.observed(), plan, at)
 
 
 @pytest.fixture
@@ -184,6 +185,39 @@ async def test_a_revision_gets_its_status_in_the_plan_that_creates_it(scene: Sce
     plan = Plan(prepare=(Apply(object=created),), revisions={"churn-2": ModelRevisionStatus(state="Candidate")})
     assert await scene.out(plan) is Outcome.CHANGED
     assert scene.api.objects["ModelRevision", "ml", "churn-2"]["status"]["state"] == "Candidate"
+
+
+async def test_ready_pods_alone_are_told_a_moment_later(scene: Scene) -> None:
+    """Of three statuses within a moment, the one in the middle is never written."""
+
+    def ready(count: int, version: str = "1") -> Plan:
+        arm = ArmStatus(revision="churn-1", version=version, replicas=4, ready_replicas=count)
+        return Plan(status=ModelDeploymentStatus(stable=arm))
+
+    await scene.out(ready(0))
+    assert await scene.out(ready(1)) is Outcome.SETTLED
+    assert scene.memory.wake_at() == NOW + news.PAUSE
+    await scene.out(ready(2), at=NOW + news.PAUSE)
+    assert scene.memory.wake_at() is None
+    await scene.out(ready(3, version="2"), at=NOW + news.PAUSE)  # news
+
+    assert scene.api.writes == ["status ModelDeployment churn"] * 3
+    assert scene.observed().deployment.status.stable == ArmStatus(
+        revision="churn-1", version="2", replicas=4, ready_replicas=3
+    )
+
+
+async def test_what_is_raised_waits_for_no_better_moment(scene: Scene) -> None:
+    await scene.out(Plan(status=ModelDeploymentStatus(observed_generation=1)))
+    scene.api.writes.clear()
+    arm = ArmStatus(revision="churn-1", version="1", replicas=4, ready_replicas=1)
+    await scene.out(Plan(status=ModelDeploymentStatus(observed_generation=1, stable=arm)))
+    scene.api.writes.clear()
+    more = arm.model_copy(update={"ready_replicas": 2})
+    raised = scene.apply(ROUTE, "churn", weight=60)
+    await scene.out(Plan(status=ModelDeploymentStatus(observed_generation=1, stable=more), after=(raised,)))
+
+    assert scene.api.writes == ["status ModelDeployment churn", "apply HTTPRoute churn"]
 
 
 async def test_a_status_loses_what_it_no_longer_says(scene: Scene) -> None:

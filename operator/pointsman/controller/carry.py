@@ -14,6 +14,7 @@ from pointsman.cluster.answers import Missing, Refused, Taken
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of, named
+from pointsman.controller import news
 from pointsman.controller.memory import Memory
 from pointsman.errors import Conflict
 from pointsman.rollout.observed import Observed
@@ -62,7 +63,7 @@ class Carrier:
         return (
             await self._lower(plan, now)
             or await self._refusable(plan.prepare, now)
-            or await self._statuses(observed, plan)
+            or await self._statuses(observed, plan, now)
             or self._unless_refused()
             or await self._refusable(plan.after, now)
             or self._done()
@@ -122,17 +123,24 @@ class Carrier:
             raise
         return None
 
-    async def _statuses(self, observed: Observed, plan: Plan) -> Outcome | None:
+    async def _statuses(self, observed: Observed, plan: Plan, now: datetime) -> Outcome | None:
         for name, status in plan.revisions.items():
             seen = observed.revisions.get(name)
             version = None if seen is None else seen.resource_version
             if (overtaken := await self._status(MODEL_REVISION, name, version, status)) is not None:
                 return overtaken
+        self._memory.tell_at = None
         if plan.status is None:
             return None
         deployment = observed.deployment
+        relied_on = plan.after or plan.events or news.is_news(deployment.status, plan.status)
+        if not relied_on and (later := news.next_time(self._memory.told_at, now)) is not None:
+            self._memory.tell_at = later
+            return None
         overtaken = await self._status(MODEL_DEPLOYMENT, deployment.name, deployment.resource_version, plan.status)
         self.committed = overtaken is None
+        if self.committed:
+            self._memory.told_at = now
         return overtaken
 
     async def _status(self, kind: Kind, name: str, version: str | None, status: ApiModel) -> Outcome | None:

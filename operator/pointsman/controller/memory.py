@@ -48,6 +48,9 @@ class Memory:
         frozenset()
     )  # revisions that had more ready pods before, and whose pods were not listed yet
 
+    told_at: datetime | None = None  # when the ModelDeployment's status was last written
+    tell_at: datetime | None = None  # when one that waits is to be written
+
     def refuse(self, name: str, message: str, now: datetime) -> bool:
         """Remember a refusal; whether it says something new."""
         before = self.refusals.get(name)
@@ -58,6 +61,10 @@ class Memory:
         """The refusals that still count."""
         self.refusals = {name: refusal for name, refusal in self.refusals.items() if refusal.until > now}
         return {name: refusal.message for name, refusal in self.refusals.items()}
+
+    def wake_at(self) -> datetime | None:
+        """When there is something to come back for: a refusal to be tried again, or a status that waits."""
+        return min((at for at in (self.believed_until(), self.tell_at) if at is not None), default=None)
 
     def believed_until(self) -> datetime | None:
         """When the first refusal is to be tried again."""

@@ -145,7 +145,7 @@ class Reconciler:
 
     def _loop_time(self, plan: Plan, memory: Memory) -> float | None:
         """When to come back by itself, on the loop's clock."""
-        times = [at for at in (plan.wake_at, memory.believed_until()) if at is not None]
+        times = [at for at in (plan.wake_at, memory.wake_at()) if at is not None]
         if not times:
             return None
         left = (min(times) - self._clock()).total_seconds()
