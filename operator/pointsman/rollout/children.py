@@ -130,8 +130,8 @@ def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
 
 def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:
     observed, traffic = draft.facts.observed, draft.facts.traffic
-    if traffic is None or draft.stable is None:
-        return
+    if traffic is None or draft.stable is None or shape.lags:
+        return  # what somebody lowered is set back when it may rise again
     switch = draft.facts.switch(draft.stable, draft.candidate)
     live = live_share(draft)
     lowers = switch.exists and (shape.share < live or switch.share(draft.stable) + live < WHOLE)

@@ -58,6 +58,19 @@ def _resume(draft: Draft) -> None:
         )
         same = stored is not None and stored.attempt == rollout.attempt
         draft.evidence = stored if same else record.Evidence(revision=revision, attempt=rollout.attempt)
+    ended = next((one for one in draft.record(revision).attempts if one.attempt == rollout.attempt), None)
+    if ended is not None and ended.outcome is not None and ended.outcome != "Promoted":
+        if ended.outcome == "Aborted":
+            draft.actions = recorded(draft.actions, "abort", attempt_value(revision, rollout.attempt), draft.now)
+        ending.end(
+            draft,
+            ended.outcome,
+            reason=ended.reason or "",
+            gate=ended.gate,
+            message=ended.message,
+            decided_by=ended.decided_by or "",
+        )
+        return
     switch = draft.facts.switch(draft.stable, revision)
     decision = ending.committed(switch.decided, revision, rollout.attempt)
     if decision is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pointsman.api.values import percent
+from pointsman.api.values import basis_points, percent
 from pointsman.rollout import children, course, readiness, report, steps
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
@@ -67,6 +67,9 @@ def _say(draft: Draft, wanted: Shape) -> None:
     if draft.rollout is None:
         return
     share = wanted.share if routed(draft) or not wanted.share else live_share(draft)
+    before = draft.facts.observed.deployment.status.rollout
+    if before is not None and before.attempt == draft.rollout.attempt and wanted.lags:
+        share = basis_points(before.percent)  # still decided on: the route is raised to it after a fresh look
     steps.foresee_hold(draft, wanted.share)
     draft.update(percent=percent(share), message=report.message(draft))
 

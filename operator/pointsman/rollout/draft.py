@@ -91,6 +91,9 @@ class Draft:
         if self.candidate is None or self.rollout is None:
             raise AssertionError("no attempt runs")
         revision, attempt = self.candidate, self.rollout.attempt
+        known = next((one for one in self.record(revision).attempts if one.attempt == attempt), None)
+        if known is not None and known.outcome == outcome:  # written before a crash, when more was known
+            reason, gate, message = known.reason or reason, known.gate, known.message
         ended: dict[str, object] = {
             "ended_at": self.now,
             "outcome": outcome,
@@ -99,7 +102,7 @@ class Draft:
             "decided_by": decided_by,
             "message": message[:2048],
         }
-        if self.balance.gates:
+        if self.balance.gates and (known is None or known.ended_at is None):
             ended["gates"] = [wording.gate_record(gate) for gate in self.balance.gates]
         record = self.record(revision)
         attempts = [one.model_copy(update=ended) if one.attempt == attempt else one for one in record.attempts]

@@ -19,12 +19,14 @@ class Shape:
     share      the candidate's, in basis points; behind a plain Service: whether it is selected at all (0 or not)
     stable, candidate   pods to ask for
     previous   pods of the previous revision that are kept
+    lags       the route is lower than what was decided, and is raised to it only after a fresh look
     """
 
     share: int
     stable: int
     candidate: int
     previous: int
+    lags: bool = False
 
 
 def routed(draft: Draft) -> bool:
@@ -129,6 +131,7 @@ def shape(draft: Draft) -> Shape:
         stable=_stable_pods(draft, candidate),
         candidate=candidate,
         previous=_previous_pods(draft),
+        lags=_lags(draft, share),
     )
 
 
@@ -160,11 +163,18 @@ def _share(draft: Draft) -> int:
     return max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
 
 
+def _lags(draft: Draft, live: int) -> bool:
+    """Whether the route is lower than status says although the candidate could carry that: somebody else lowered it."""
+    before = draft.facts.observed.deployment.status.rollout
+    if before is None or draft.running() is None or not routed(draft) or draft.facts.pods(draft.candidate).ready == 0:
+        return False
+    same = draft.rollout is not None and before.attempt == draft.rollout.attempt
+    return same and live == live_share(draft) < basis_points(before.percent)
+
+
 def _may_rise(draft: Draft, live: int) -> bool:
     """A share that this decision raises may rise; one that is lower than status says only after a fresh look without harm."""
-    before = draft.facts.observed.deployment.status.rollout
-    known = before is not None and draft.rollout is not None and before.attempt == draft.rollout.attempt
-    lags = known and before is not None and live < basis_points(before.percent)
+    lags = _lags(draft, live)
     by_hand = (
         draft.rollout is not None and draft.rollout.reason == "PromotedByHand"
     )  # a person answers for missing data
@@ -191,9 +201,10 @@ def _candidate_pods(draft: Draft, share: int) -> int:
     if draft.rollout.phase == "RollingBack":
         if share:
             return mine.asked  # it serves until stable does
-        return min(mine.asked, n.surge) if live_share(draft) else 0
+        reached = live_share(draft) > 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted
+        return min(mine.asked, n.surge) if reached else 0
     if goal <= mine.asked:
-        return goal if draft.rollout.phase in ("Preparing", "Warming") else mine.asked
+        return goal
     others = sum(
         draft.facts.pods(name).running
         for name in draft.facts.observed.workloads

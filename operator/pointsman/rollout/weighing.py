@@ -29,6 +29,7 @@ class Weighed:
 
     gate: Gate
     verdict: Verdict
+    numbers: model.Gate | None = None  # what the gate asks, in numbers
     proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
     problem: str | None = None  # of NoData and Unanswerable: what is missing and what to do
 
