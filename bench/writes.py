@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from bench.lab.programs import Program
 from bench.lab.recorder import Recorder, Request, recording
 
 NAME = "writes"
-BUDGET = 30  # of one canary, ModelRevision.status once a minute not counted
-_QUICK = models.Pace(hold="5s", interval="2s", warmup="1s", keep="5s")
+BUDGET = 30  # of one canary
+_QUICK = models.Pace(hold="5s", interval="2s", warmup="1s", keep="8s")
 _FULL = models.Pace(hold="1m", interval="10s", warmup="10s", keep="30s")
 _RATE = 1000  # requests a second of every pod: the proof has to be there when the holds are over
 _MODEL = "model-0"
+_QUIET = 2.0  # seconds without a change that end a part
 
 
 async def run(options: Options) -> list[Figure]:
@@ -49,31 +49,36 @@ async def run(options: Options) -> list[Figure]:
 
 async def _measure(here: Place, recorder: Recorder, operator: Program, idle: float) -> list[Figure]:
     await here.serve([_MODEL])
-    await here.quiet(2.0)
+    await here.quiet(_QUIET)
     before = await _idle(recorder, idle)
-    counted = await _own_count(operator)
-    begun, seconds = time.perf_counter(), await _canary(here)
-    await here.quiet(2.0)
+    counted, begun = await _own_count(operator), time.perf_counter()
+    promoted, ended = await _canary(here)
+    await here.quiet(_QUIET)
     writes = recorder.writes(begun)
     own = await _own_count(operator) - counted
     after = await _idle(recorder, idle)
-    _tell(writes, begun)
-    minutes = math.ceil(seconds / 60)
+    _tell({"before": before, "canary": writes, "after": after}, begun)
     saved = sum(one.resource == "modelrevisions/status" for one in writes)
+    minutes = int((ended - begun) // 60)
     return [
         Figure(
-            figure=f"writes of a three-step canary of {seconds:.0f} s, from the PATCH until the previous revision is gone",
-            value=len(writes),
+            figure=f"writes of a three-step canary of {promoted - begun:.0f} s, until the previous revision is gone,"
+            f" beyond one ModelRevision.status a minute ({minutes})",
+            value=len(writes) - min(saved, minutes),
             unit="writes",
-            target=BUDGET + minutes,
+            target=BUDGET,
         ),
         Figure(figure="writes while nothing changes", value=len(before) + len(after), unit="writes", target=0),
-        Figure(figure="of the canary's: ModelRevision.status", value=saved, unit="writes"),
-        Figure(figure="of the canary's: Events", value=sum(one.resource == "events" for one in writes), unit="writes"),
+        Figure(figure="all writes of the canary", value=len(writes), unit="writes"),
+        Figure(figure="of these: ModelRevision.status", value=saved, unit="writes"),
+        Figure(figure="of these: Events", value=sum(one.resource == "events" for one in writes), unit="writes"),
         Figure(
-            figure="of the canary's: dry runs, which write nothing", value=_dry(recorder.reads(begun)), unit="requests"
+            figure="of these: after the promotion, when the previous revision is retired",
+            value=len([one for one in writes if one.at > promoted + _QUIET]),
+            unit="writes",
         ),
-        Figure(figure="the canary's writes by the operator's own count", value=own, unit="writes"),
+        Figure(figure="all writes of the canary by the operator's own count", value=own, unit="writes"),
+        Figure(figure="dry runs, which write nothing", value=_dry(recorder.reads(begun)), unit="requests"),
         Figure(
             figure="requests a minute while nothing changes, the lease's included",
             value=_rate(recorder, idle),
@@ -88,16 +93,17 @@ async def _idle(recorder: Recorder, seconds: float) -> list[Request]:
     return recorder.writes(begun)
 
 
-async def _canary(here: Place) -> float:
-    """A whole rollout, until the version before it has left; the seconds it took."""
-    begun = time.perf_counter()
+async def _canary(here: Place) -> tuple[float, float]:
+    """A whole rollout; when the new version served alone, and when the version before it had left."""
     before = frozenset(here.workloads.objects)
     await here.api.merge("ModelDeployment", here.namespace, _MODEL, patch=models.version(2))
-    await here.models.until(lambda seen: models.serves(seen[_MODEL], 2), what="the candidate is promoted", seconds=900)
+    promoted = await here.models.until(
+        lambda seen: models.serves(seen[_MODEL], 2), what="the candidate is promoted", seconds=900
+    )
     ended = await here.workloads.until(
         lambda seen: _gone(seen, before), what="the previous revision is gone", seconds=120
     )
-    return ended - begun
+    return promoted, ended
 
 
 def _gone(seen: Objects, before: Iterable[str]) -> bool:
@@ -119,11 +125,14 @@ def _rate(recorder: Recorder, idle: float) -> float:
     return sum(one.at >= last - idle for one in recorder.requests) / idle * 60
 
 
-def _tell(writes: list[Request], begun: float) -> None:
-    """Every write of the canary, one a line, and the sums by resource."""
-    lines = [f"{one.at - begun:8.3f} {one.status} {one.method:6} {one.resource:24} {_gist(one)}" for one in writes]
-    sums = Counter((one.method, one.resource) for one in writes)
-    lines += [f"{count:4} {method} {resource}" for (method, resource), count in sorted(sums.items())]
+def _tell(parts: Mapping[str, list[Request]], begun: float) -> None:
+    """Every write, one a line, and the sums by resource."""
+    lines: list[str] = []
+    for part, writes in parts.items():
+        sums = Counter((one.method, one.resource) for one in writes)
+        lines += [f"{part}: {len(writes)} writes"]
+        lines += [f"{one.at - begun:8.3f} {one.status} {one.method:6} {one.resource:24} {_gist(one)}" for one in writes]
+        lines += [f"{count:4} {method} {resource}" for (method, resource), count in sorted(sums.items())]
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{NAME}-canary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
