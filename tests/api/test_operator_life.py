@@ -48,7 +48,7 @@ def test_good_version_is_promoted_by_weights_and_never_by_a_second_rollout(site:
     assert promoted is not None
     assert loaded["spec"]["template"] == promoted["spec"]["template"]
     assert churn.record(before)["state"] == "Retired"
-    for reason in ("RolloutStarted", "StepStarted", "Promoting", "Promoted"):
+    for reason in ("RolloutStarted", "StepStarted", "Promoted"):
         churn.until_event(reason)
 
 
@@ -59,7 +59,7 @@ def test_failing_version_is_rolled_back_and_not_tried_again_until_asked(model: M
     churn.apply("2-bad")
     entry = churn.until_ended("RolledBack")
     assert (entry["reason"], entry["gate"]) == ("Harm", "errors")
-    assert "errors: Harm, candidate failed" in entry["message"]
+    assert "errors: Harm: " in entry["message"]
     churn.until_event("RolledBack", "errors: Harm")
     refused = entry["revision"]
     assert churn.share(refused) == 0
@@ -117,8 +117,7 @@ def test_everything_goes_with_the_model_deployment(model: Make) -> None:
 
 
 def test_without_a_gateway_a_service_leads_to_the_version_that_serves(site: Site, model: Make) -> None:
-    bluegreen = {"steps": [{"approval": {}}], "gates": None, "capacity": {"maxSurge": "100%"}}
-    rollout = {key: value for key, value in (QUICK | bluegreen).items() if value is not None}
+    rollout = QUICK | {"steps": [{"approval": {}}], "gates": [], "capacity": {"maxSurge": "100%"}}
     churn = model(traffic=None, rollout=rollout, replicas=2)
     churn.apply("1")
     first = churn.until_serves("1")["stable"]["revision"]

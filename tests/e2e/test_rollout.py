@@ -99,7 +99,7 @@ async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(
         last = found["status"]["history"][0]
         assert (last["outcome"], last.get("gate")) == ("RolledBack", "failures"), found["status"]
         assert found["status"]["stable"]["version"] == "2"
-        assert "candidate failed" in last["message"]
+        assert "requests to the candidate failed" in last["message"]
 
     await _while_users_ask(installed, take_back)
     installed.cluster.kubectl("delete", "modeldeployment", NAME, "-n", NAMESPACE, "--timeout=60s")

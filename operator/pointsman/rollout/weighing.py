@@ -9,10 +9,11 @@ from datetime import datetime
 
 from pointsman.api.modelrevision import Verdict
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate, Limit
+from pointsman.api.rolloutpolicy import Gate
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
+from pointsman.rollout import numbers
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
 from pointsman.signals import ledger as ledgers
@@ -126,7 +127,7 @@ def next_step(evidence: Evidence, policy: Policy, step: int) -> Evidence:
     if evidence.step == step:
         return evidence
     anew = {
-        gate.name: replace(kept, state=gates.next_step(_spec(policy, gate, kept.ledger), kept.state))
+        gate.name: replace(kept, state=gates.next_step(numbers.gate_numbers(policy, gate, kept.ledger), kept.state))
         for gate in policy.gates
         if (kept := evidence.gates.get(gate.name)) is not None and kept.state is not None
     }
@@ -145,7 +146,7 @@ def weigh(
     proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
     if not proofs:
         return Balance(gates=weighed)
-    together = gates.combine(proofs, weights=_weights(policy), false_rollback=policy.false_rollback)
+    together = gates.combine(proofs, weights=numbers.weights(policy), false_rollback=policy.false_rollback)
     named = tuple(replace(one, verdict="Harm") if one.gate.name in together.harmful else one for one in weighed)
     return Balance(gates=named, harmful=together.harmful, rule=together.rule)
 
@@ -156,7 +157,11 @@ def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: s
         return GateEvidence(question=question)
     if before.question == question:
         return before
-    kept = None if before.state is None else gates.next_step(_spec(policy, gate, before.ledger), before.state)
+    kept = (
+        None
+        if before.state is None
+        else gates.next_step(numbers.gate_numbers(policy, gate, before.ledger), before.state)
+    )
     return GateEvidence(question=question, state=kept)
 
 
@@ -176,7 +181,7 @@ def _fold_gate(
         return replace(before, problem=increments.reason)
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
         return replace(before, ledger=ledger, problem=None)
-    spec = _spec(policy, gate, ledger)
+    spec = numbers.gate_numbers(policy, gate, ledger)
     anew = gate.signal == "Latency" and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
@@ -224,23 +229,23 @@ def _weigh_gate(
     kept = None if evidence is None else evidence.gates.get(gate.name)
     if kept is None:
         return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
-    proof, missing = _proof(policy, gate, kept)
+    asks = numbers.gate_numbers(policy, gate, kept.ledger)
+    proof, missing = _proof(asks, kept)
     missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
     if missing is not None:
-        return Weighed(gate=gate, verdict="NoData", proof=proof, problem=missing)
-    if proof is None:
-        return Weighed(gate=gate, verdict="Undecided")
-    if proof.unanswerable is not None:
-        return Weighed(gate=gate, verdict="Unanswerable", proof=proof, problem=proof.unanswerable.message)
-    return Weighed(gate=gate, verdict="Safe" if proof.safe else "Undecided", proof=proof)
+        return Weighed(gate=gate, verdict="NoData", numbers=asks, proof=proof, problem=missing)
+    if proof is not None and proof.unanswerable is not None:
+        return Weighed(gate=gate, verdict="Unanswerable", numbers=asks, proof=proof, problem=proof.unanswerable.message)
+    safe = proof is not None and proof.safe
+    return Weighed(gate=gate, verdict="Safe" if safe else "Undecided", numbers=asks, proof=proof)
 
 
-def _proof(policy: Policy, gate: Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
+def _proof(asks: model.Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
     """What the gate's evidence says, or why it cannot be read."""
     if kept.state is None:
         return None, None
     try:
-        return gates.verdict(_spec(policy, gate, kept.ledger), kept.state), None
+        return gates.verdict(asks, kept.state), None
     except ValueError as unfit:
         return None, f"counts anew: {unfit}"
 
@@ -250,47 +255,3 @@ def _stale(at: datetime | None, policy: Policy, now: datetime) -> str | None:
         return "no look has been made yet"
     oldest = FRESH_LOOKS * policy.interval
     return f"no look has succeeded for {int(oldest.total_seconds())} s" if now - at > oldest else None
-
-
-def _weights(policy: Policy) -> dict[str, float]:
-    return gates.weights([gate.name for gate in policy.gates])
-
-
-def _spec(policy: Policy, gate: Gate, ledger: ledgers.Ledger) -> model.Gate:
-    """The gate in numbers; the stable arm's counters at first sight are the first guess of its rate."""
-    tolerance, harm = gate.tolerance or Limit(), gate.harm or Limit()
-    weight = _weights(policy)[gate.name]
-    deadline = policy.deadline.total_seconds()
-    if gate.signal == "Latency":
-        return model.LatencyGate(
-            tolerance=float(tolerance.ratio or 1),
-            harm=float(harm.ratio or 1),
-            quantiles=tuple(sorted(float(q) for q in gate.quantiles or ())),
-            false_rollback=policy.false_rollback,
-            false_promotion=policy.false_promotion,
-            weight=weight,
-            deadline=deadline,
-            history=_latency_history(ledger),
-        )
-    prior = ledger.prior or (0, 0)
-    return model.RateGate(
-        tolerance=_margin(tolerance),
-        harm=_margin(harm),
-        false_rollback=policy.false_rollback,
-        false_promotion=policy.false_promotion,
-        weight=weight,
-        deadline=deadline,
-        shares=tuple(sorted({stage.share / WHOLE for stage in policy.stages if stage.share})),
-        history=model.RateHistory(requests=prior[-1], bad=prior[0]),
-    )
-
-
-def _latency_history(ledger: ledgers.Ledger) -> model.LatencyHistory:
-    if not ledger.prior or len(ledger.prior) != len(ledger.edges) or not ledger.prior[-1]:
-        return model.LatencyHistory()
-    per_bucket = tuple(count - before for before, count in zip((0, *ledger.prior[:-1]), ledger.prior, strict=True))
-    return model.LatencyHistory(edges=ledger.edges, counts=per_bucket)
-
-
-def _margin(limit: Limit) -> model.Margin:
-    return model.Margin(ratio=float(limit.ratio or 1), excess=float(limit.points or 0) / 100)
