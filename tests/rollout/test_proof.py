@@ -151,7 +151,7 @@ def test_every_harmful_gate_is_named() -> None:
     world = serving(behaviour={"2": Behaviour(failures=0.5, latency=slow)})
     world.apply(version="2")
     assert world.run(300, until=lambda w: bool(w.outcomes))
-    assert "proven more than 1.25 times as bad" in world.status.history[0].message
+    assert "proven to be more than 1.25x as slow" in world.status.history[0].message
 
 
 def test_a_metric_profile_edited_during_an_attempt_starts_hold_and_safety_anew() -> None:
