@@ -48,13 +48,18 @@ class Request:
 class Recorder:
     """The requests so far, and how to be the one that is recorded."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
         self.kubeconfig = kubeconfig
+        self._namespace = namespace
         self.requests: list[Request] = []
 
     def writes(self, since: float = 0.0, until: float = float("inf")) -> list[Request]:
-        """What was written, the lease excepted."""
-        return [one for one in self.requests if one.writes and one.resource != "leases" and since <= one.at <= until]
+        """What was written for the benchmark's own objects, the lease excepted.
+
+        Its runtime and policy are named like its namespace; those of others on the same API server are not its business.
+        """
+        own = [one for one in self.requests if self._namespace in one.path.split("/") and one.resource != "leases"]
+        return [one for one in own if one.writes and since <= one.at <= until]
 
     def reads(self, since: float = 0.0, until: float = float("inf")) -> list[Request]:
         """What was read."""
@@ -62,9 +67,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recording(credentials: Credentials, folder: Path) -> AsyncIterator[Recorder]:
+async def recording(credentials: Credentials, folder: Path, namespace: str) -> AsyncIterator[Recorder]:
     """Listen on the loopback until the end of the block; the recorder's kubeconfig leads there."""
-    recorder = Recorder(folder / "recorded.kubeconfig")
+    recorder = Recorder(folder / "recorded.kubeconfig", namespace)
     connector = aiohttp.TCPConnector(ssl=credentials.tls, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:

@@ -53,13 +53,14 @@ def test_what_writes(method: str, query: str, *, writes: bool) -> None:
     assert request(method, f"{NAMESPACED}/modeldeployments/churn", query).writes is writes
 
 
-def test_the_lease_is_no_write_of_a_rollout_and_only_the_asked_time_counts(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "kubeconfig")
+def test_neither_the_lease_nor_what_is_somebody_elses_counts(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "kubeconfig", "ml")
     recorder.requests += [
         request("PUT", f"{NAMESPACED}/modeldeployments/churn/status", at=1.0),
         request("PUT", "/apis/coordination.k8s.io/v1/namespaces/ml/leases/pointsman", at=2.0),
         request("GET", f"{NAMESPACED}/modeldeployments/churn", at=2.5),
         request("PUT", f"{NAMESPACED}/modelrevisions/churn-1/status", at=3.0),
+        request("PUT", "/apis/pointsman.dev/v1alpha1/rolloutpolicies/other/status", at=4.0),
     ]
 
     assert [one.at for one in recorder.writes()] == [1.0, 3.0]
@@ -96,7 +97,7 @@ async def server() -> AsyncIterator[str]:
 
 async def test_requests_pass_unchanged_and_are_recorded(server: str, tmp_path: Path) -> None:
     credentials = Credentials(server=server, tls=ssl.create_default_context())
-    async with recording(credentials, tmp_path) as recorder, aiohttp.ClientSession() as session:
+    async with recording(credentials, tmp_path, "ml") as recorder, aiohttp.ClientSession() as session:
         proxy: str = yaml.safe_load(recorder.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
         async with session.put(f"{proxy}{NAMESPACED}/modeldeployments/churn?force=true", data="{}") as answer:
             assert answer.status == 201
