@@ -30,10 +30,10 @@ class Chapter:
 
 
 STORY = (
-    Chapter("v1", "the first version serves as soon as it is ready", "Serving"),
-    Chapter("v2", "a better model takes over by steps", "Promoted", patience=360),
-    Chapter("v3", "a slow model is taken back", "RolledBack", gate="latency"),
-    Chapter("v4", "a model that fails on some rows is taken back", "RolledBack", gate="errors"),
-    Chapter("v5", "a model that cannot start never gets a request", "RolledBack", reason="CandidateUnavailable"),
-    Chapter("v6", "an abort is obeyed while Prometheus is down", "Aborted"),
+    Chapter("v1", "serves as soon as it is ready", "Serving"),
+    Chapter("v2", "better: takes over by steps", "Promoted", patience=360),
+    Chapter("v3", "slow: is taken back", "RolledBack", gate="latency"),
+    Chapter("v4", "fails on some rows: is taken back", "RolledBack", gate="errors"),
+    Chapter("v5", "cannot start: never gets a request", "RolledBack", reason="CandidateUnavailable"),
+    Chapter("v6", "is aborted while Prometheus is down", "Aborted"),
 )

@@ -20,6 +20,7 @@ from hack.demo.view import Scene, View
 LOOK = 0.5  # seconds between two looks at the cluster
 COUNT = 2.0  # seconds between two looks at the gateway's counters
 ALONE = 20.0  # seconds of traffic before the first rollout: what is normal has to be seen first
+SERVED = 50  # requests that a version has had before it is aborted
 SETTLE = 90.0  # seconds until the cluster is as it was after a version ended
 
 
@@ -64,18 +65,19 @@ class Play:
         """A version that a person stops while there is no Prometheus."""
         before = self.users.traffic
         await self._apply(chapter)
-        await self._until(chapter, lambda: self.state.phase == "Canary" and self.state.percent > 0)
-        self.view.say(f"{chapter.version} has {self.state.percent:g} % of the traffic. Stopping Prometheus.")
+        await self._until(chapter, lambda: self._requests(chapter) >= SERVED)
+        self.view.say(f"{chapter.version} has had {self._requests(chapter)} requests. Stopping Prometheus.")
         try:
             await self.stage.stop_prometheus()
-            await self._look()
+            await self._until(chapter, lambda: bool(self.state.blind) or not self.state.candidate)
+            self.view.say(f"Prometheus is gone. The operator says: {self.state.blind}")
             candidate = self.state.candidate
             if candidate is None:
                 raise Disappointed(
                     f"{chapter.version} was decided upon before Prometheus was stopped: there is nothing to abort."
                 )
             value = f"{candidate.revision}/{self.state.attempt}"
-            self.view.say(f"Prometheus is gone. kubectl annotate modeldeployment/cells {ABORT}={value}")
+            self.view.say(f"kubectl annotate modeldeployment/cells {ABORT}={value}")
             begun = time.monotonic()
             await self.stage.annotate(ABORT, value)
             end = await self._until_end(chapter)
@@ -134,6 +136,10 @@ class Play:
                 return False
             await asyncio.sleep(LOOK)
 
+    def _requests(self, chapter: Chapter) -> int:
+        """How many requests the gateway has sent to the version."""
+        return self.counts.get(self.revisions.get(chapter.version, ""), 0)
+
     def _stable_is(self, version: str) -> bool:
         return self.state.stable is not None and self.state.stable.version == version
 
@@ -168,6 +174,6 @@ class Play:
             chapter,
             end,
             seconds=seconds,
-            candidate_requests=self.counts.get(self.revisions.get(chapter.version, ""), 0),
+            candidate_requests=self._requests(chapter),
             failed_requests=self.users.traffic.since(before).failed,
         )

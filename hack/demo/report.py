@@ -95,7 +95,7 @@ def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> RenderableType:
     """The rows for people, and the operator's words under them."""
     titles = {chapter.version: chapter.title for chapter in chapters}
     shown = Table(title="What happened", title_justify="left")
-    for name in ("version", "what happened", "outcome", "gate"):
+    for name in ("version", "outcome", "gate"):
         shown.add_column(name)
     for name in ("seconds", "requests", "failed"):
         shown.add_column(name, justify="right")
@@ -103,8 +103,8 @@ def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> RenderableType:
     for it in rows:
         numbers = (f"{it.seconds:.1f}", str(it.candidate_requests), str(it.failed_requests))
         outcome = Text(it.outcome, style=_COLOURS.get(it.outcome, ""))
-        shown.add_row(it.version, titles[it.version], outcome, it.gate or "-", *numbers)
-        words.add_row(it.version, Text(it.message))
+        shown.add_row(it.version, outcome, it.gate or "-", *numbers)
+        words.add_row(it.version, Text.assemble((titles[it.version], "bold"), "\n", it.message))
     legend = Text(
         "seconds: from `kubectl apply` (of the abort: from `kubectl annotate`) to the decision; requests: those that the gateway"
         " sent to the version on trial; failed: those of all users in that time that were not answered with 200"

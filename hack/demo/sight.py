@@ -45,6 +45,7 @@ class State:
     percent: float = 0.0
     message: str = ""
     ready: bool = False
+    blind: str = ""  # why not every required gate has fresh data, where that is so
     gates: tuple[Gate, ...] = ()
 
 
@@ -70,7 +71,8 @@ def state(deployment: Json, revision: Json | None) -> State:
         step=rollout.get("step", 0),
         percent=float(rollout.get("percent", 0)),
         message=rollout.get("message", "") or _words(status, "UpToDate"),
-        ready=_holds(status, "Ready"),
+        ready=_condition(status, "Ready").get("status") == "True",
+        blind=_words(status, "Observed") if _condition(status, "Observed").get("status") == "False" else "",
         gates=_gates(revision),
     )
 
@@ -104,10 +106,6 @@ def _gates(revision: Json | None) -> tuple[Gate, ...]:
 
 def _condition(status: Json, name: str) -> Json:
     return next((it for it in status.get("conditions") or () if it["type"] == name), {})
-
-
-def _holds(status: Json, name: str) -> bool:
-    return _condition(status, name).get("status") == "True"
 
 
 def _words(status: Json, name: str) -> str:

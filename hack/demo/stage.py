@@ -64,10 +64,11 @@ class Stage:
         await self._kubectl("wait", "-f", _CHART / "crds", "--for=condition=Established", "--timeout=30s")
 
     async def clear(self) -> None:
-        """Remove what an earlier demo has left."""
-        await self._kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
-        await self._kubectl("delete", "rolloutpolicy", "demo", "--ignore-not-found")
+        """Remove what an earlier demo has left; the operator's namespace too, or its lease would hold up the next one."""
         await self._helm("uninstall", "pointsman", f"--namespace={OPERATOR_NAMESPACE}", "--ignore-not-found", "--wait")
+        gone = ("--ignore-not-found", "--timeout=120s")
+        await self._kubectl("delete", "namespace", NAMESPACE, OPERATOR_NAMESPACE, *gone)
+        await self._kubectl("delete", "rolloutpolicy", "demo", *gone)
 
     async def install(self, values: dict[str, str]) -> None:
         """Install the operator by Helm, and wait until it is ready."""

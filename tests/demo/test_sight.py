@@ -55,6 +55,12 @@ def test_after_a_rollout_the_condition_has_the_words() -> None:
     assert sight.state(done, None).message == "version v2 takes all traffic"
 
 
+def test_the_operator_says_why_it_cannot_see() -> None:
+    condition = {"type": "Observed", "status": "False", "message": "Prometheus does not answer"}
+    assert sight.state({"status": {"conditions": [condition]}}, None).blind == "Prometheus does not answer"
+    assert sight.state({"status": {"conditions": [condition | {"status": "True"}]}}, None).blind == ""
+
+
 def test_how_a_version_ended() -> None:
     assert sight.end(ROLLING, "v0") == End("RolledBack", "latency", "Harm", "slow")
     assert sight.end(ROLLING, "v2") is None
