@@ -240,6 +240,17 @@ def test_approve_lets_a_rollout_go_on_once() -> None:
     assert [a.name for a in world.status.actions] == ["approve"]
 
 
+def test_the_first_step_may_be_an_approval() -> None:
+    """People look at the candidate before it gets any traffic; there is no evidence yet that could be missing."""
+    world = serving(spec=rollout(steps=[APPROVAL, canary(25)]))
+    world.apply(version="2")
+    assert world.run(120, until=phase("AwaitingApproval", 1))
+    world.run(60)
+    assert (world.share, world.pod_count("2")) == (0, 1)
+    world.annotate("approve", f"{world.revision('2')}/1/1")
+    assert world.run(20, until=lambda w: w.share == 0.25)
+
+
 def test_evidence_runs_on_while_awaiting_approval() -> None:
     world = with_approvals()
     world.apply(version="2")

@@ -191,6 +191,8 @@ def _stable_pods(draft: Draft, candidate_pods: int) -> int:
     if not switch.accepted:
         return stable.asked
     share = switch.share(draft.candidate)
+    if share and not routed(draft):
+        share = WHOLE  # behind a plain Service the traffic follows the pods: none of it needs pods of stable's
     return capacity.stable_now(n, goal, share=share, pods=stable.asked, candidate_ready=ready)
 
 

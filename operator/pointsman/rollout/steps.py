@@ -289,7 +289,9 @@ def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> 
     """Which evidence the next step, or promotion, still waits for; None: none."""
     if coming is None:
         return _unproven(draft)
-    return _no_room(draft, policy, coming[1]) if coming[1].kind == "Canary" else None
+    if coming[1].kind == "Approval" or not goal_share(draft):
+        return None  # the first share starts the evidence
+    return _no_room(draft, policy, coming[1])
 
 
 def _no_room(draft: Draft, policy: Policy, coming: Stage) -> str | None:
