@@ -111,10 +111,11 @@ class Model:
         return entry
 
     def until_percent(self, percent: int, seconds: float = PATIENCE) -> Object:
-        """Its status, once the candidate has this share and the step's hold runs."""
-        return self.until(
-            lambda s: s.get("rollout", {}).get("percent") == percent and s["rollout"].get("holdStartedAt"), seconds
-        )
+        """Its status, once the candidate has this share, decided and on the route."""
+        status = self.until(lambda s: s.get("rollout", {}).get("percent") == percent, seconds)
+        candidate = status["candidate"]["revision"]
+        eventually(lambda: self.share(candidate), lambda share: share == percent, seconds)
+        return status
 
     def until_event(self, reason: str, *words: str) -> str:
         """The note of an Event with this reason and these words."""
@@ -156,18 +157,13 @@ class Model:
 
     def pods(self, revision: str) -> set[str]:
         """The uids of a revision's pods."""
-        found = self.server.http.get(
-            POD.path(self.server.namespace), params={"labelSelector": f"{REVISION}={revision}"}
-        ).json()
-        return {pod["metadata"]["uid"] for pod in found["items"]}
+        return {pod["metadata"]["uid"] for pod in self.server.every(POD, {REVISION: revision})}
 
     def children(self) -> dict[tuple[str, str], Object]:
         """Everything that serves it or ever did, by kind and name."""
-        found = {}
+        found: dict[tuple[str, str], Object] = {}
         for kind in (*_CHILDREN, MODEL_REVISION):
-            listed = self.server.http.get(
-                kind.path(self.server.namespace), params={"labelSelector": f"{DEPLOYMENT}={self.name}"}
-            ).json()["items"]
+            listed = self.server.every(kind, {DEPLOYMENT: self.name})
             found.update({(kind.name, obj["metadata"]["name"]): obj for obj in listed})
         return found
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -48,13 +47,10 @@ class Operator:
         """Ask it to end; its exit status."""
         return self._end(signal.SIGTERM)
 
-    def metrics(self) -> Counter[str]:
+    def metrics(self) -> dict[str, float]:
         """Its own metrics: by name and labels, as written."""
         text = httpx.get(f"http://127.0.0.1:{self._port}/metrics").text
-        found: Counter[str] = Counter()
-        for name, labels, value in _LINE.findall(text):
-            found[f"{name}{{{labels}}}" if labels else name] = float(value)  # type: ignore[assignment]  all counts
-        return found
+        return {f"{name}{{{labels}}}" if labels else name: float(value) for name, labels, value in _LINE.findall(text)}
 
     def writes(self) -> dict[str, int]:
         """What it has written so far, by verb and kind; without the Lease, which it renews all the time."""
@@ -75,7 +71,7 @@ class Operator:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"the operator ended: {self.log.read_text(encoding='utf-8')[-2000:]}")
         try:
-            return self.metrics()["pointsman_leading"] == 1
+            return self.metrics().get("pointsman_leading") == 1
         except httpx.TransportError:
             return False
 

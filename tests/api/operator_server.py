@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -76,16 +77,16 @@ class Server:
         answer = self.http.delete(kind.path(self.namespace, name))
         assert answer.is_success or answer.status_code == httpx.codes.NOT_FOUND, answer.text
 
-    def list(self, kind: Kind, **labels: str) -> list[Object]:
-        """Those with these labels; `__` in a label's name stands for `/`, `_` for `.`."""
-        selector = ",".join(f"{key.replace('__', '/').replace('_', '.')}={value}" for key, value in labels.items())
+    def every(self, kind: Kind, labels: Mapping[str, str] = MappingProxyType({})) -> list[Object]:
+        """All of a kind with these labels."""
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
         listed = _taken(self.http.get(kind.path(self.namespace), params={"labelSelector": selector}))
         items: list[Object] = listed["items"]
         return items
 
     def events(self, name: str) -> list[Object]:
         """The Events about the ModelDeployment of this name, the oldest first."""
-        of_it = [e for e in self.list(EVENT) if e.get("regarding", {}).get("name") == name]
+        of_it = [e for e in self.every(EVENT) if e.get("regarding", {}).get("name") == name]
         return sorted(of_it, key=lambda e: e.get("eventTime") or "")
 
     def watch(self, kind: Kind, seen: Seen, stop: threading.Event) -> threading.Thread:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.names import REVISION
 from pointsman.api.values import API_VERSION
 from pointsman.cluster.kinds import GATEWAY as GATEWAY_KIND
 from pointsman.cluster.kinds import MODEL_RUNTIME, POD, ROLLOUT_POLICY, ROUTE
@@ -157,7 +158,8 @@ def test_gateway_that_refuses_the_route_during_a_canary(site: Site, model: Make)
     churn.apply("2")
     message = churn.until_says("UpToDate", "False", "InProgress", "UnsupportedValue: weights are not supported")
     assert "canary at 20 %" in message
-    assert not churn.status["rollout"].get("holdStartedAt")
+    site.looks(3)  # more than the hold
+    assert churn.status["rollout"]["step"] == 1
     assert churn.status["stable"]["replicas"] == 1
     site.gateway.accept(churn.name)
     assert churn.until_ended("Promoted")["version"] == "2"
@@ -201,7 +203,7 @@ def test_image_that_cannot_be_pulled_heals_when_it_can(site: Site, model: Make) 
     churn.apply("2", template=waiting("ImagePullBackOff"))
     churn.until_says("UpToDate", "False", "InProgress", "0 of 1 candidate pods are ready: ImagePullBackOff")
     assert churn.serving() == before
-    (pod,) = site.server.list(POD, pointsman_dev__revision=churn.revision("candidate"))
+    (pod,) = site.server.every(POD, {REVISION: churn.revision("candidate")})
     site.server.merge(POD, pod["metadata"]["name"], waiting(None))
     churn.until_percent(20)
 
@@ -227,7 +229,7 @@ def test_first_version_that_cannot_start_is_replaced_by_the_next(model: Make) ->
     churn.until_serves("2")
 
 
-UNACCEPTABLE = {
+UNACCEPTABLE: dict[str, tuple[Object, str]] = {
     "port out of range": ({"ports": [{"name": "more", "containerPort": 99_999}]}, "containerPort"),
     "no name of a variable": ({"env": [{"name": "not=a name", "value": "1"}]}, "env"),
     "volume that nobody declares": ({"volumeMounts": [{"name": "data", "mountPath": "/data"}]}, "volumeMounts"),

@@ -9,6 +9,7 @@ import pytest
 from pointsman.cluster.kinds import LEASE
 from tests.api.conftest import Site
 from tests.api.operator_model import QUICK, Model
+from tests.api.operator_server import Object
 
 pytestmark = pytest.mark.bare
 
@@ -28,13 +29,13 @@ def test_killed_in_every_phase_it_promotes_on_exactly_what_was_served(site: Site
     churn.apply("1")
     churn.until_serves("1")
     churn.apply("2")
-    moments = (
-        lambda s: "rollout" in s,
-        lambda s: s.get("rollout", {}).get("percent") == 20,
-        lambda s: s.get("rollout", {}).get("percent") == 50 and s["rollout"].get("holdStartedAt"),
+    moments: tuple[Callable[[], Object], ...] = (
+        lambda: churn.until(lambda s: "rollout" in s),
+        lambda: churn.until_percent(20),
+        lambda: churn.until_percent(50),
     )
     for moment in moments:
-        candidate = churn.until(moment)["candidate"]["revision"]
+        candidate = moment()["candidate"]["revision"]
         site.operator.kill()
         before = churn.serving()
         site.models.serve()  # users go on
