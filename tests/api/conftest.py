@@ -42,6 +42,15 @@ class Site:
         seen = self.operator.metrics()["pointsman_looks_total"]
         eventually(lambda: self.operator.metrics()["pointsman_looks_total"], lambda now: now >= seen + more)
 
+    def reconciles(self, more: int) -> None:
+        """Wait until the operator has gone over its ModelDeployments so many times more."""
+
+        def done() -> float:
+            return self.operator.metrics()['pointsman_reconciles_total{result="ok"}']
+
+        seen = done()
+        eventually(done, lambda now: now >= seen + more)
+
     def settled(self) -> None:
         """Wait until the operator writes nothing from one look to the next."""
 

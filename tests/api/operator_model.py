@@ -126,6 +126,10 @@ class Model:
 
         return eventually(notes, bool)[-1]
 
+    def story(self) -> list[tuple[str, str]]:
+        """Type and reason of the Events about it, in their order."""
+        return [(event["type"], event["reason"]) for event in self.server.events(self.name)]
+
     # -- what is there
 
     def revision(self, arm: str = "stable") -> str:

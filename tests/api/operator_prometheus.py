@@ -28,8 +28,8 @@ def page(_: Samples) -> bytes:
 
 
 def no_numbers(samples: Samples) -> bytes:
-    """Every value is NaN."""
-    return _vector([{**sample, "value": [sample["value"][0], "NaN"]} for sample in samples])
+    """Every counter is NaN."""
+    return _vector([one | ({"value": [one["value"][0], "NaN"]} if "code" in one["metric"] else {}) for one in samples])
 
 
 def twice(samples: Samples) -> bytes:

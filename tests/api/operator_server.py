@@ -22,6 +22,7 @@ _POLL = 0.05
 _WATCH_SECONDS = 2
 
 CLAIM = Kind(api_version="v1", name="PersistentVolumeClaim", plural="persistentvolumeclaims")
+QUOTA = Kind(api_version="v1", name="ResourceQuota", plural="resourcequotas")
 VOLUME = Kind(api_version="v1", name="PersistentVolume", plural="persistentvolumes", namespaced=False)
 
 

@@ -14,7 +14,7 @@ from pointsman.cluster.kinds import GATEWAY as GATEWAY_KIND
 from pointsman.cluster.kinds import MODEL_RUNTIME, POD, ROLLOUT_POLICY, ROUTE
 from tests.api.conftest import Cleanup, Site, gateway, runtime
 from tests.api.operator_model import GATEWAY, QUICK, Model
-from tests.api.operator_server import CLAIM, VOLUME, Object, Server
+from tests.api.operator_server import CLAIM, QUOTA, VOLUME, Object, Server, eventually
 
 pytestmark = pytest.mark.bare
 
@@ -227,6 +227,21 @@ def test_first_version_that_cannot_start_is_replaced_by_the_next(model: Make) ->
     churn.until_says("Ready", "False", "NoReadyPod", "ImagePullBackOff")
     churn.apply("2", template=None)
     churn.until_serves("2")
+
+
+def test_no_room_for_the_candidates_pods(site: Site, model: Make, cleanup: Cleanup) -> None:
+    churn = model()
+    churn.apply("1")
+    churn.until_serves("1")
+    before = churn.serving()
+    cleanup(QUOTA, "none")
+    site.server.post(QUOTA, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    eventually(lambda: site.server.get(QUOTA, "none"), lambda quota: quota is not None and quota.get("status"))
+    churn.apply("2")
+    churn.until_says("UpToDate", "False", "InProgress", "0 of 1 candidate pods are ready", "exceeded quota: none")
+    assert churn.serving() == before
+    site.server.delete(QUOTA, "none")
+    churn.until(lambda s: s.get("candidate", {}).get("readyReplicas") == 1)
 
 
 UNACCEPTABLE: dict[str, tuple[Object, str]] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pointsman.api.names import REVISION
-from pointsman.cluster.kinds import SERVICE, WORKLOAD
+from pointsman.api.names import DEPLOYMENT, REVISION
+from pointsman.cluster.kinds import POD, SERVICE, WORKLOAD
 from tests.api.conftest import Site
 from tests.api.operator_model import QUICK, Model
 from tests.api.operator_server import eventually
@@ -60,7 +60,13 @@ def test_failing_version_is_rolled_back_and_not_tried_again_until_asked(model: M
     entry = churn.until_ended("RolledBack")
     assert (entry["reason"], entry["gate"]) == ("Harm", "errors")
     assert "errors: Harm: " in entry["message"]
-    churn.until_event("RolledBack", "errors: Harm")
+    churn.until_event("RolledBack", "version 2-bad", "errors: Harm")
+    assert churn.story() == [
+        ("Normal", "FirstVersion"),
+        ("Normal", "RolloutStarted"),
+        ("Normal", "StepStarted"),
+        ("Warning", "RolledBack"),
+    ]
     refused = entry["revision"]
     assert churn.share(refused) == 0
     churn.until(lambda _: ("Deployment", refused) not in churn.children())
@@ -113,7 +119,7 @@ def test_everything_goes_with_the_model_deployment(model: Make) -> None:
     churn.until_percent(20)
     assert {kind for kind, _ in churn.children()} == {"Deployment", "Service", "HTTPRoute", "ModelRevision"}
     churn.delete()
-    eventually(churn.children, lambda left: not left)
+    eventually(lambda: [*churn.children(), *churn.server.every(POD, {DEPLOYMENT: churn.name})], lambda left: not left)
 
 
 def test_without_a_gateway_a_service_leads_to_the_version_that_serves(site: Site, model: Make) -> None:

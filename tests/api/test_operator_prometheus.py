@@ -22,8 +22,14 @@ FAULTS: dict[str, tuple[Callable[[Site], AbstractContextManager[None]], tuple[st
         lambda site: site.prometheus.broken(page),
         ("HERE answers with an HTML page", "is it the URL of Prometheus, with its path prefix?"),
     ),
-    "NaN": (lambda site: site.prometheus.broken(no_numbers), ("errors: ",)),
-    "duplicates": (lambda site: site.prometheus.broken(twice), ("errors: ", "two")),
+    "NaN": (
+        lambda site: site.prometheus.broken(no_numbers),
+        ("errors: ", "exports inference_requests_total = nan, which is no count of requests"),
+    ),
+    "duplicates": (
+        lambda site: site.prometheus.broken(twice),
+        ("errors: ", "is scraped twice, as job 'one' at", "leave one of the two scrapes out"),
+    ),
     "nothing": (
         lambda site: site.prometheus.broken(empty),
         ("Prometheus has no target for", "is the port of its metrics scraped?"),
