@@ -11,6 +11,7 @@ from pointsman.rollout import capacity
 from pointsman.rollout.capacity import Room, Split
 from pointsman.rollout.policy import resolve
 from pointsman.rollout.policy import room as policy_room
+from tests.sizes import examples
 
 
 def room(replicas: int, surge: int, unavailable: int = 0) -> Room:
@@ -94,7 +95,7 @@ ROOMS = st.builds(
 ).filter(lambda r: (r.surge or r.unavailable) and (r.replicas > 1 or r.surge))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     ROOMS,
     st.lists(st.integers(1, 9999), min_size=1, max_size=3),

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pointsman.signals.ledger import Increments, Ledger, fold
 from pointsman.signals.reading import ArmCounts, Counts, PodCount
+from tests.sizes import examples
 
 EPOCH = 1_772_000_000.0
 STEP_BACK = 240.0  # seconds; a store that is further behind than Prometheus' lookback of 5 minutes shows nothing at all
@@ -143,7 +144,7 @@ class NeverMore(RuleBasedStateMachine):
         assert self.books.total - self.books.failed <= self.total - self.failed
 
 
-NeverMore.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+NeverMore.TestCase.settings = settings(max_examples=examples(300), stateful_step_count=50, deadline=None)
 TestNeverMore = NeverMore.TestCase
 
 
@@ -194,7 +195,7 @@ happenings = st.lists(
 
 
 @given(happenings)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_without_gaps_every_request_counts(
     history: list[Serve | New | Restart | Leave | Resume | Twice],
 ) -> None:
