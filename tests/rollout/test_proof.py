@@ -146,12 +146,18 @@ def test_an_optional_gate_still_rolls_back_for_harm() -> None:
     assert world.status.history[0].gate == "errors"
 
 
-def test_every_harmful_gate_is_named() -> None:
+def test_a_rollback_names_its_gate_and_says_what_was_counted() -> None:
     slow = (0.0, 0.0, 0.0, 0.0, 0.1, 0.4, 0.4, 0.1, 0.0, 0.0)
     world = serving(behaviour={"2": Behaviour(failures=0.5, latency=slow)})
     world.apply(version="2")
     assert world.run(300, until=lambda w: bool(w.outcomes))
-    assert "proven to be more than 1.25x as slow" in world.status.history[0].message
+    entry = world.status.history[0]
+    assert entry.gate is not None
+    for name in entry.gate.split(","):
+        assert f"{name}: Harm" in entry.message
+    record = world.objects["ModelRevision", world.revision("2")]["status"].attempts[-1]
+    assert (record.outcome, record.decided_by, record.message) == ("RolledBack", "evidence", entry.message)
+    assert all(kept.candidate_requests > 0 for kept in record.gates)
 
 
 def test_a_metric_profile_edited_during_an_attempt_starts_hold_and_safety_anew() -> None:
