@@ -132,6 +132,7 @@ def test_a_serving_model_goes_on_and_the_fault_heals(fault: Fault) -> None:
     assert fault.says in world.message("Accepted")
     assert world.condition("Stalled") == ("True", fault.reason)
     assert world.condition("Ready") == ("True", "Serving")
+    assert [event.type for event in world.events if event.reason == fault.reason] == ["Warning"]
     assert (set(world.pods), world.objects["HTTPRoute", "churn"]["spec"]) == (running, route)
     assert world.failed_requests == 0
     assert {kind for _, kind, _ in world.writes} <= {

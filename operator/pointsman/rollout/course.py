@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.modelrevision import Attempt
 from pointsman.api.values import WHOLE
-from pointsman.rollout import ending, record
+from pointsman.rollout import ending, record, weighing, wording
 from pointsman.rollout.acceptance import Target
 from pointsman.rollout.actions import attempt_value, recorded
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.policy import resolve
 from pointsman.rollout.shape import goal_split
-from pointsman.rollout.steps import not_ready
+from pointsman.rollout.steps import asked_of, not_ready
 
 
 def adopt(facts: Facts) -> Draft:
@@ -71,21 +73,29 @@ def _resume(draft: Draft) -> None:
             decided_by=ended.decided_by or "",
         )
         return
+    _keep_word(draft, revision, rollout)
+
+
+def _keep_word(draft: Draft, revision: str, rollout: RolloutStatus) -> None:
+    """A decision that stands on the route ends the attempt, whatever the evidence proves by now."""
     switch = draft.facts.switch(draft.stable, revision)
     decision = ending.committed(switch.decided, revision, rollout.attempt)
-    if decision is not None:
-        outcome, why = decision
-        gate = why if draft.policy is not None and why in {gate.name for gate in draft.policy.gates} else None
-        if outcome == "Aborted":
-            draft.actions = recorded(draft.actions, "abort", attempt_value(revision, rollout.attempt), draft.now)
-        ending.end(
-            draft,
-            outcome,
-            reason="Harm" if gate else why,
-            gate=gate,
-            message=f"decided before the operator restarted: {why}",
-            decided_by="route",
-        )
+    if decision is None or draft.policy is None:
+        return
+    outcome, why = decision
+    if outcome == "Aborted":
+        draft.actions = recorded(draft.actions, "abort", attempt_value(revision, rollout.attempt), draft.now)
+    balance = weighing.weigh(draft.evidence, draft.policy, asked_of(draft), now=draft.now)
+    named = [replace(one, verdict="Harm") for one in balance.gates if one.gate.name in why.split(",")]
+    said = "; ".join(wording.explain(gate) for gate in named)
+    ending.end(
+        draft,
+        outcome,
+        reason="Harm" if named else why,
+        gate=why if named else None,
+        message=said or f"{why}, as the route says",
+        decided_by="evidence" if named else "route",
+    )
 
 
 def _remember(draft: Draft, revision: str, rollout: RolloutStatus) -> None:

@@ -9,7 +9,7 @@ from pointsman.rollout import children, course, readiness, report, steps
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
-from pointsman.rollout.plan import Plan
+from pointsman.rollout.plan import Apply, Plan
 from pointsman.rollout.shape import Shape, live_share, routed, shape
 from pointsman.signals.profiles import Question
 from pointsman.signals.reading import Watch, stale_after
@@ -77,13 +77,15 @@ def _say(draft: Draft, wanted: Shape) -> None:
 def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     observed = draft.facts.observed
     status = report.status(draft, wanted)
+    report.tell_refusal(draft, status)
     changed = status.dump() != observed.deployment.status.dump()
     moved = status.rollout is not None and _moved(draft)
     report.save_evidence(draft, commits=moved or wanted.share > live_share(draft))
+    created = {write.object["metadata"]["name"] for write in written.prepare if isinstance(write, Apply)}
     revisions = {
         name: new
         for name, new in draft.revisions.items()
-        if new.dump() != draft.facts.record(name).dump() and draft.facts.spec(name) is not None
+        if new.dump() != draft.facts.record(name).dump() and (name in observed.revisions or name in created)
     }
     return Plan(
         lower=tuple(written.lower),

@@ -96,7 +96,8 @@ class Facts:
 
     def _found_again(self, revision: str) -> ModelRevisionSpec | None:
         """What a revision runs whose ModelRevision was deleted by hand: what its Deployment, its Service and status say."""
-        workload, service = self.observed.workloads.get(revision), self.observed.services.get(revision)
+        services, workload = self.observed.services, self.observed.workloads.get(revision)
+        service = services.get(revision) or services.get(self.observed.deployment.name)
         status = self.observed.deployment.status
         arms_ = (status.stable, status.candidate, status.previous)
         arm = next((arm for arm in arms_ if arm is not None and arm.revision == revision), None)

@@ -49,6 +49,16 @@ def status(draft: Draft, wanted: Shape) -> ModelDeploymentStatus:
     )
 
 
+def tell_refusal(draft: Draft, status_: ModelDeploymentStatus) -> None:
+    """Post an Event when the spec begins to be refused, or is refused for another reason."""
+    before = c.find(draft.facts.observed.deployment.status.conditions, c.ACCEPTED)
+    said = c.find(status_.conditions, c.ACCEPTED)
+    if said is None or said.status != "False":
+        return
+    if before is None or (before.status, before.reason, before.message) != (said.status, said.reason, said.message):
+        draft.event(said.reason, said.message, action="Accept", warning=True)
+
+
 def _arm(draft: Draft, revision: str | None, replicas: int) -> ArmStatus | None:
     if revision is None:
         return None
