@@ -34,8 +34,8 @@ async def run(options: Options) -> list[Figure]:
     pace = options.of(quick=_QUICK, full=_FULL)
     idle = options.of(quick=10.0, full=120.0)
     scrape = options.of(quick="1s", full="5s")
-    folder = Path(tempfile.mkdtemp(prefix="bench-writes-"))
     async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-writes-")))
         here = await stack.enter_async_context(place(pace))
         recorder = await stack.enter_async_context(recording(here.credentials, folder, here.namespace))
         exporter = await stack.enter_async_context(programs.exporter(seed=options.seed, rate=_RATE, log=NAME))
