@@ -118,6 +118,22 @@ def test_the_record_of_a_stable_that_the_spec_does_not_name_is_found_again() -> 
     assert world.writes == []
 
 
+def test_a_revision_is_found_again_without_its_record_and_its_service() -> None:
+    world = serving()
+    world.delete("ModelRevision", world.revision("1"))
+    world.delete("Service", world.revision("1"))
+    world.apply(version="2")
+    assert world.run(900, until=lambda w: ("2", "Promoted", "Proven") in w.outcomes)
+
+
+def test_the_record_of_a_candidate_that_ends_at_that_moment_is_not_written_to() -> None:
+    world = canary()
+    world.delete("ModelRevision", world.revision("2"))
+    world.annotate("abort", f"{world.revision('2')}/1")
+    world.run(30)
+    assert (world.outcomes, world.share) == ([("2", "Aborted", "Aborted")], 0)
+
+
 def test_a_refused_candidate_whose_record_is_deleted_during_its_attempt_is_not_tried_again() -> None:
     world = canary()
     world.delete("ModelRevision", world.revision("2"))

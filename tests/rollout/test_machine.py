@@ -177,11 +177,12 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule(choice=st.integers(0, 20))
     def somebody_deletes(self, choice: int) -> None:
-        self.healthy = False
-        self.promises.share = 1.0
+        """One object at a time: of a version whose every trace is gone and that the spec does not name nothing is known."""
+        self.healthy, self.promises.share, self.world.crash_after = False, 1.0, None
         names = sorted(self.world.objects)
         if names:
             self.world.delete(*names[choice % len(names)])
+            self.world.tick_once()
 
     # -- what holds
 
