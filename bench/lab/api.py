@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ _API_VERSIONS = {
 }
 _CLUSTER_SCOPED = frozenset({"ModelRuntime", "Namespace", "RolloutPolicy"})
 _MANAGER = "bench"
+_PATIENCE = 10  # times: a kind whose CRD was just changed answers 429 for a moment
 
 
 class ApiError(Exception):
@@ -102,17 +104,21 @@ class Api:
     async def send(  # a request has these parts
         self, method: str, where: str, body: Json | None = None, *, content: str = "application/json", **query: str
     ) -> Json:
-        """Send a request and return the answer. Raises ApiError."""
+        """Send a request and return the answer; again where the API server says that it is not ready. Raises ApiError."""
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": content}
-        async with self._session.request(
-            method, self._server + where, data=data, headers=headers, params=query
-        ) as answer:
-            text = await answer.read()
-            if not answer.ok:
-                raise ApiError(answer.status, text.decode(errors="replace")[:500])
-            said: Json = json.loads(text)
-            return said
+        for patience in range(_PATIENCE, -1, -1):
+            async with self._session.request(
+                method, self._server + where, data=data, headers=headers, params=query
+            ) as answer:
+                text = await answer.read()
+                if answer.ok:
+                    break
+                if answer.status != HTTPStatus.TOO_MANY_REQUESTS or not patience:
+                    raise ApiError(answer.status, text.decode(errors="replace")[:500])
+                await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+        said: Json = json.loads(text)
+        return said
 
     async def apply(self, obj: Json) -> Json:
         """Server-side apply."""
