@@ -141,11 +141,10 @@ def _pods(arm: Arm) -> str:
     return f"{arm.ready} of {arm.replicas} pods ready"
 
 
-def _gates(state: State) -> Table:
-    shown = Table(box=None, padding=(0, 2), show_header=False)
-    for gate in state.gates if state.candidate else ():
-        shown.add_row(gate.name, Text(gate.verdict, style=_COLOURS.get(gate.verdict, "")), gate.message)
-    return shown
+def _gates(state: State) -> Group:
+    """What the gates say; the operator writes it down at least once a minute, and whenever it decides."""
+    gates = state.gates if state.candidate else ()
+    return Group(*(Text(f"  {gate.message or gate.name}", style=_COLOURS.get(gate.verdict, "")) for gate in gates))
 
 
 def _traffic(scene: Scene) -> Text:

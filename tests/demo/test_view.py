@@ -18,7 +18,7 @@ STATE = State(
     phase="Canary",
     percent=25.0,
     message="holding 25 % until 08:00:20 UTC",
-    gates=(Gate("errors", "Undecided", "candidate failed 0 of 90 requests"), Gate("latency", "Safe", "")),
+    gates=(Gate("errors", "Undecided", "errors: Undecided, failed 0 of 90 requests"), Gate("latency", "Safe", "")),
 )
 SCENE = view.Scene(STORY[1], STATE, elapsed=31.0, traffic=Traffic(3100, 2), median=0.004, rate=100.0)
 
