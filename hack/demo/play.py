@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -26,6 +27,14 @@ SETTLE = 90.0  # seconds until the cluster is as it was after a version ended
 
 class Disappointed(Exception):  # noqa: N818 - it is one
     """The demo cannot go on; its text says what it waited for and what it saw instead."""
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as failure:
+        raise Disappointed(f"the API server does not answer: {str(failure) or type(failure).__name__}") from failure
 
 
 @dataclass
@@ -146,14 +155,12 @@ class Play:
     async def _look(self) -> None:
         if self._load and self._load.done():
             self._load.result()  # raises what ended it
-        try:
+        with _answered():
             self.deployment = await self.stage.deployment()
             candidate = sight.state(self.deployment, None).candidate
             revision = await self.stage.revision(candidate.revision) if candidate else None
-            if time.monotonic() - self._counted_at > COUNT:
-                await self._count()
-        except httpx.HTTPError as failure:
-            raise Disappointed(f"the API server does not answer: {failure or type(failure).__name__}") from failure
+        if time.monotonic() - self._counted_at > COUNT:
+            await self._count()
         self.state = sight.state(self.deployment, revision)
         self.revisions |= {arm.version: arm.revision for arm in (self.state.stable, self.state.candidate) if arm}
         if self._scene:
@@ -164,7 +171,9 @@ class Play:
 
     async def _count(self) -> None:
         """Keep the largest counts: the gateway forgets those of a Service that no route names any more."""
-        for service, count in (await self.stage.gateway_requests()).items():
+        with _answered():
+            seen = await self.stage.gateway_requests()
+        for service, count in seen.items():
             self.counts[service] = max(count, self.counts.get(service, 0))
         self._counted_at = time.monotonic()
 
