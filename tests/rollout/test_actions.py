@@ -268,6 +268,7 @@ def test_an_approval_after_the_last_step_still_needs_proof() -> None:
     world.run(60)
     assert world.running.phase == "AwaitingApproval"
     assert "waiting for proof" in world.running.message
+    assert [action.name for action in world.status.actions] == ["approve"]  # done once, however long it waits
     world.rps = 200.0
     assert world.run(1800, until=lambda w: w.outcomes == [("2", "Promoted", "Approved")])
 

@@ -40,6 +40,18 @@ def test_the_old_candidate_is_at_zero_in_the_same_plan_and_its_pods_go_first(sha
     assert world.failed_requests == 0
 
 
+def test_the_old_candidate_serves_what_a_slow_gateway_still_sends_it() -> None:
+    world = at(0.25)
+    world.gateway = False
+    world.apply(version="3")
+    world.run(60)
+    assert ("Deployment", world.revision("2")) in world.objects
+    world.gateway = True
+    world.run(10)
+    assert ("Deployment", world.revision("2")) not in world.objects
+    assert world.failed_requests == 0
+
+
 def test_the_new_candidate_starts_without_evidence() -> None:
     world = at(0.5)
     world.apply(version="3")
