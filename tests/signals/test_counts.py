@@ -76,7 +76,7 @@ def test_no_series_anywhere_is_told_with_the_name_of_the_metric() -> None:
     [
         pytest.param([], "Prometheus has no target for stable revision churn-11111111", id="nothing is scraped"),
         pytest.param([Scrape("p", up=False)], "Prometheus cannot scrape pod p (job pods, p:8082)", id="down"),
-        pytest.param([Scrape("p", age=61)], "the last scrape of pod p (job pods, p:8082) is 61 s old", id="stale"),
+        pytest.param([Scrape("p", age=61)], "the last scrape of pod p (job pods, p:8082) is over 60 s old", id="stale"),
         pytest.param(
             [Scrape("p", up=False).counter(9)], "cannot scrape pod p", id="the counter of a target that is down is old"
         ),

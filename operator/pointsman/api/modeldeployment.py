@@ -182,7 +182,9 @@ class RolloutStatus(ApiModel):
     reason: Text | None = Field(None, description="While Promoting: what decided it.")
     started_at: Time
     step_started_at: Time | None = None
-    hold_started_at: Time | None = Field(None, description="From when on the step's share is held; a moment ahead while the gateway takes it.")
+    hold_started_at: Time | None = Field(
+        None, description="From when on the step's share is held; a moment ahead while the gateway takes it."
+    )
     deadline_at: Time | None = Field(None, description="When `whenUndecided` rules.")
     clock_stopped_at: Time | None = Field(None, description="The deadline stands still since then.")
     unready_since: Time | None = Field(None, description="Since when the candidate is not ready.")

@@ -10,6 +10,7 @@ from pointsman.api.modeldeployment import ModelDeploymentStatus
 PAUSE = timedelta(seconds=5)
 """So long after a status that was written the next one waits, if it is no news."""
 
+_UNREADY = ("unreadySince", "unreadySeconds")  # follow from the ready pods; a crash counts from the next decision on
 _ARMS = ("stable", "candidate", "previous")
 
 
@@ -31,7 +32,8 @@ def _gist(status: ModelDeploymentStatus) -> dict[str, Any]:
         if arm in gist:
             gist[arm] = {key: value for key, value in gist[arm].items() if key != "readyReplicas"}
     if "rollout" in gist:
-        gist["rollout"] = _wordless(gist["rollout"])
+        counted = _wordless(gist["rollout"])
+        gist["rollout"] = {key: value for key, value in counted.items() if key not in _UNREADY}
     gist["conditions"] = [_wordless(condition) for condition in gist.get("conditions", ())]
     return gist
 

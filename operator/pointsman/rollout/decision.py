@@ -31,7 +31,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     course.expire_previous(draft)
     _served(draft)
     wanted = shape(draft)
-    readiness.asked_for_more(draft, pods=wanted.candidate, share=wanted.share)
+    readiness.asked_for_more(draft, wanted.candidate)
     _say(draft, wanted)
     written = children.writes(draft, wanted)
     return _plan(draft, wanted, written)

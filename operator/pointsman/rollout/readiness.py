@@ -179,8 +179,8 @@ def _unready(draft: Draft) -> None:
     _unavailable(draft, f"it was not ready for {_spoken(draft.policy.progress_deadline)} in total: {why}")
 
 
-def asked_for_more(draft: Draft, *, pods: int, share: int) -> None:
-    """Start the clock of `progressDeadline` in the decision that asks for pods or a share, not in the one that misses them.
+def asked_for_more(draft: Draft, pods: int) -> None:
+    """Start the clock of `progressDeadline` in the decision that asks for pods, not in the one that misses them.
 
     New pods have all of that time for themselves: a promotion that brings them up one after the other makes progress.
     """
@@ -190,8 +190,6 @@ def asked_for_more(draft: Draft, *, pods: int, share: int) -> None:
     if pods > draft.facts.pods(draft.candidate).ready:
         draft.update(unready_since=draft.now, unready_seconds=0)
         draft.wakes.append(draft.now + patience(timedelta()))
-    elif share > draft.facts.switch(draft.stable, draft.candidate).share(draft.candidate):
-        draft.update(unready_since=draft.now)
 
 
 def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
@@ -199,7 +197,12 @@ def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
     if not seen.exists or seen.ready < seen.asked:
         return seen.asked > 0 or seen.problem is not None
     switch = draft.facts.switch(draft.stable, draft.candidate)
-    return rollout.phase in _TRAFFIC and switch.share(draft.candidate) > 0 and not switch.accepted
+    if rollout.phase not in _TRAFFIC or switch.share(draft.candidate) == 0 or switch.accepted:
+        return False
+    if switch.pending and rollout.hold_started_at is not None and draft.now < rollout.hold_started_at:
+        draft.wakes.append(rollout.hold_started_at)  # the gateway has its moment
+        return False
+    return True
 
 
 def _route_trouble(draft: Draft) -> str | None:

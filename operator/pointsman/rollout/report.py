@@ -161,8 +161,14 @@ def _observed(draft: Draft) -> _Says:
     if draft.policy is None or not draft.policy.required:
         return True, "NoGates", "no gate is asked"
     if draft.evidence is None or not draft.evidence.gates:
-        return None, "NoLookYet", "no look has been made yet"
+        return None, "NoLookYet", "the candidate has no traffic yet"
     missing = [gate for gate in draft.balance.required if gate.verdict == "NoData"]
+    if (
+        draft.rollout is not None
+        and not draft.rollout.step
+        and not (missing and draft.facts.pods(draft.candidate).warm)
+    ):
+        return None, "NoLookYet", "the candidate has no traffic yet"
     if missing:
         return False, "NoData", "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in missing)
     return True, "Fresh", "every required gate has fresh data"
@@ -226,9 +232,9 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
     revision, rollout = running
     records = [wording.gate_record(gate) for gate in draft.balance.gates]
     stored = draft.record(revision)
-    saved = draft.evidence.saved_at
-    due = saved is None or draft.now - saved >= SAVE_EVERY
-    behind = saved is None or saved < draft.evidence.looked_at  # what was saved after the look is the look's
+    saved = draft.evidence.saved_at or rollout.started_at
+    due = draft.now - saved >= SAVE_EVERY
+    behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return
     draft.evidence = draft.evidence.saved(draft.now)

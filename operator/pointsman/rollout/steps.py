@@ -127,14 +127,15 @@ def _prepare(draft: Draft, policy: Policy) -> None:
 
 
 def foresee_hold(draft: Draft, share: int) -> None:
-    """Let the hold begin with the write that brings the step's share, a moment ahead: it saves a write of its own.
+    """Let the hold begin with the write that brings a share, a moment ahead: it saves a write of its own.
 
-    A gateway obeys within that moment; where it does not, the hold begins when it does.
+    A gateway obeys within that moment; where it does not, the hold begins when it does, and until then it is unready.
     """
     rollout = draft.rollout
-    if rollout is None or rollout.phase != "Canary" or rollout.hold_started_at is not None or not routed(draft):
+    if rollout is None or not routed(draft) or share <= live_share(draft):
         return
-    if share == goal_share(draft) != live_share(draft):
+    begins = rollout.phase == "Canary" and rollout.hold_started_at is None and share == goal_share(draft)
+    if begins or rollout.phase == "Promoting":
         draft.update(hold_started_at=draft.now + GATEWAY_GRACE)
 
 

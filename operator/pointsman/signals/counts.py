@@ -197,7 +197,7 @@ def _not_scraped(pod: str, times: Mapping[_Target, float], clock: _Clock) -> str
             return f"Prometheus cannot scrape pod {pod} (job {job}, {instance})"
         age = clock.at.timestamp() - scraped
         if age > clock.stale_after.total_seconds():
-            return f"the last scrape of pod {pod} (job {job}, {instance}) is {age:.0f} s old"
+            return f"the last scrape of pod {pod} (job {job}, {instance}) is over {clock.stale_after.total_seconds():.0f} s old"
     return None
 
 
