@@ -25,7 +25,8 @@ def test_the_old_candidate_is_at_zero_in_the_same_plan_and_its_pods_go_first(sha
     world.apply(version="3")
     plans = len(world.plans)
     world.tick_once()
-    plan = world.plans[plans]
+    tried, plan = world.plans[plans : plans + 2]
+    assert (tried.lower, tried.status, tried.prepare != ()) == ((), None, True)  # its template, with no pods
     assert next(write.object["kind"] for write in plan.lower if isinstance(write, Apply)) == "HTTPRoute"
     assert world.shares()[world.revision("1")] == 1.0
     decided = world.objects["HTTPRoute", "churn"]["metadata"]["annotations"]["pointsman.dev/decided"]
@@ -140,3 +141,17 @@ def test_a_stable_that_is_down_does_not_block_its_second_fix(end: str) -> None:
     world.apply(version="3")
     assert world.run(240, until=lambda w: w.serves == "3"), world.status
     assert world.outcomes[-1] == ("3", "Promoted", "StableUnavailable")
+
+
+def test_a_version_that_the_api_server_rejects_supersedes_nothing() -> None:
+    world = serving(rejected={"3": "spec.template: no"})
+    world.apply(version="2")
+    assert world.run(120, until=lambda w: w.share == 0.05)
+    world.apply(version="3")
+    world.run(10)
+    assert world.condition("Accepted") == ("False", "TemplateRejected")
+    assert (world.share, world.running.step) == (0.05, 1)
+    assert world.status.candidate is not None
+    assert world.status.candidate.version == "2"
+    world.rejected.clear()
+    assert world.run(120, until=lambda w: w.status.candidate is not None and w.status.candidate.version == "3")

@@ -48,6 +48,8 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         up = plan.after if raises else plan.prepare
         _arm(draft, plan, (draft.candidate, shape.candidate), up=up, down=plan.lower if going else plan.after)
     _arm(draft, plan, (draft.stable, shape.stable), up=plan.prepare if first else plan.lower, down=plan.after)
+    if draft.next is not None:
+        _arm(draft, plan, (draft.next, 0), up=plan.prepare, down=plan.after)
     if draft.previous is not None:
         _arm(draft, plan, (draft.previous, shape.previous), up=plan.after, down=plan.after)
     plan.after += _leftovers(draft)
@@ -203,7 +205,7 @@ def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Wr
 
 def _leftovers(draft: Draft) -> list[Write]:
     """Delete what belongs to no arm any more, once no traffic can reach it, and the oldest records."""
-    observed, alive = draft.facts.observed, {draft.stable, draft.candidate, draft.previous}
+    observed, alive = draft.facts.observed, {draft.stable, draft.candidate, draft.previous, draft.next}
     switch = draft.facts.switch(draft.stable, draft.candidate)
     gone: list[Write] = []
     for kind, api, found in (("Deployment", "apps/v1", observed.workloads), ("Service", "v1", observed.services)):

@@ -134,6 +134,8 @@ def follow_spec(draft: Draft) -> None:
             message=f"the spec names the serving version {draft.version(draft.stable)} again",
             decided_by="spec",
         )
+    elif facts.accepted and facts.target not in facts.observed.workloads:
+        draft.next = facts.target  # its template is tried first: what the API server rejects supersedes nothing
     elif facts.accepted:
         ending.end(
             draft,

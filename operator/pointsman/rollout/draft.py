@@ -29,6 +29,7 @@ class Draft:
     facts: Facts
     stable: str | None = None
     candidate: str | None = None
+    next: str | None = None  # a newer revision, whose template the API server has not seen yet
     previous: str | None = None
     previous_until: datetime | None = None
     rollout: RolloutStatus | None = None
