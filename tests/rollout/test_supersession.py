@@ -27,7 +27,7 @@ def test_the_old_candidate_is_at_zero_in_the_same_plan_and_its_pods_go_first(sha
     world.tick_once()
     tried, plan = world.plans[plans : plans + 2]
     assert tried.lower == ()
-    assert [write.object["spec"].get("replicas") for write in tried.prepare if isinstance(write, Apply)][0] == 0
+    assert next(write.object["spec"].get("replicas") for write in tried.prepare if isinstance(write, Apply)) == 0
     assert next(write.object["kind"] for write in plan.lower if isinstance(write, Apply)) == "HTTPRoute"
     assert world.shares()[world.revision("1")] == 1.0
     decided = world.objects["HTTPRoute", "churn"]["metadata"]["annotations"]["pointsman.dev/decided"]
