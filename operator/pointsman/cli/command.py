@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Optional
 
 import typer
 
+from pointsman import __version__
 from pointsman.cluster.connection import own_namespace
 from pointsman.controller.settings import STORAGE_INITIALIZER
 
@@ -21,10 +21,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer calls it so
     if asked:
-        try:
-            typer.echo(version("pointsman"))
-        except PackageNotFoundError:  # run from a checkout
-            typer.echo("unknown: not installed")
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pointsman.cluster.connection import own_namespace
 
-STORAGE_INITIALIZER = "kserve/storage-initializer:v0.17.0"
+STORAGE_INITIALIZER = "kserve/storage-initializer:v0.21.0"
 
 
 def _identity() -> str:
