@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pointsman.api.modeldeployment import Traffic
-from pointsman.render.objects import Backend, Owner, gateway_cluster, route
+from pointsman.render.objects import Backend, Owner, route
 from tests.render.examples import EXAMPLES
 from tests.render.golden import FOLDER, text
 
@@ -55,10 +55,6 @@ def test_weights_that_are_no_shares_of_a_whole_are_a_mistake_of_ours(weights: li
             backends=backends,
             owner=Owner("ModelDeployment", "churn", "1"),
         )
-
-
-def test_the_gateways_name_of_a_revision() -> None:
-    assert gateway_cluster("ml", "churn-5f3a9c1b") == "service/ml/churn-5f3a9c1b/80/http"
 
 
 def test_an_owner_is_read_from_the_live_object() -> None:

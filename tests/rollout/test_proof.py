@@ -36,6 +36,7 @@ def test_missing_data_neither_promotes_nor_rolls_back(undecided: str) -> None:
     world.run(3600)
     assert (world.share, world.outcomes, world.running.step) == (0.05, [], 1)
     assert world.condition("Observed") == ("False", "NoData")
+    assert "(query: sum(requests_total{" in world.message("Observed")
     assert "Prometheus did not answer" in world.message("Observed")
     assert world.condition("Ready") == ("True", "Serving")
 

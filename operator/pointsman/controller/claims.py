@@ -57,11 +57,6 @@ class Claims:
         return frozenset(self._claims.get(gateway, ()))
 
 
-def gateways_of(obj: Json) -> frozenset[Name]:
-    """The Gateways that a ModelDeployment's traffic comes from."""
-    return frozenset(_claims(obj))
-
-
 def _claims(obj: Json) -> dict[Name, list[_Claim]]:
     namespace, name = name_of(obj)
     traffic = (obj.get("spec") or {}).get("traffic") or {}

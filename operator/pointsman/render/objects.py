@@ -201,11 +201,6 @@ def route(
     }
 
 
-def gateway_cluster(namespace: str, service: str) -> str:
-    """What Envoy Gateway's metrics call a backend Service in `envoy_cluster_name`, with `mergeBackends` on."""
-    return f"service/{namespace}/{service}/{SERVICE_PORT}/{SERVICE_PORT_NAME}"
-
-
 def _service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) -> Json:
     return {
         "apiVersion": "v1",

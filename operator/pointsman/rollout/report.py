@@ -11,7 +11,10 @@ from pointsman.rollout import actions, readiness, wording
 from pointsman.rollout.acceptance import Refusal
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.shape import Shape, live_share, routed
-from pointsman.rollout.steps import past_deadline
+from pointsman.rollout.steps import asked_of, past_deadline
+from pointsman.rollout.weighing import Weighed
+from pointsman.signals.profiles import Question
+from pointsman.signals.queries import Labels, promql
 
 SAVE_EVERY = timedelta(minutes=1)
 _Says = tuple[bool | None, str, str]
@@ -170,8 +173,19 @@ def _observed(draft: Draft) -> _Says:
     ):
         return None, "NoLookYet", "the candidate has no traffic yet"
     if missing:
-        return False, "NoData", "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in missing)
+        return False, "NoData", "; ".join(f"{gate.gate.name}: {gate.problem}{_query(draft, gate)}" for gate in missing)
     return True, "Fresh", "every required gate has fresh data"
+
+
+def _query(draft: Draft, gate: Weighed) -> str:
+    """What to paste into Prometheus to see what this gate sees of the candidate."""
+    question = asked_of(draft).get(gate.gate.name)
+    if not isinstance(question, Question) or draft.candidate is None:
+        return ""
+    deployment, revision = draft.facts.observed.settings.scrape_labels
+    labels = Labels(deployment=deployment, revision=revision)
+    namespace = draft.facts.observed.deployment.namespace
+    return f" (query: {promql(question.candidate, namespace=namespace, revision=draft.candidate, labels=labels)[-1]})"
 
 
 def _paused(draft: Draft) -> _Says:
