@@ -17,7 +17,6 @@ from hack.demo import models, place
 
 CHART = place.ROOT / "charts" / "pointsman"
 NAMESPACE = "e2e"
-HTTP_PORT = 80
 
 Json = dict[str, Any]
 
@@ -93,10 +92,12 @@ def trained() -> dict[str, models.Model]:
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory, trained: dict[str, models.Model]) -> Path:
-    """A folder on this machine, which is the cluster's node, with a model file."""
+    """A folder on this machine, which is the cluster's node: a model file, and one that fails on some rows under `failing`."""
     folder = tmp_path_factory.mktemp("models")
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
     folder.parent.parent.chmod(0o755)
     (folder / "model.joblib").write_bytes(trained["v1"].file)
+    (folder / "failing").mkdir()
+    (folder / "failing" / "model.joblib").write_bytes(trained["v4"].file)
     return folder

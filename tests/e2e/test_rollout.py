@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hack.demo import load, models
-from hack.demo.models import Model
 from tests.e2e.conftest import NAMESPACE, Installed
 from tests.e2e.test_storage import web_server
 
@@ -70,9 +70,7 @@ def _ended(found: dict[str, Any], version: str) -> bool:
     return bool(history) and history[0]["version"] == version
 
 
-async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(
-    installed: Installed, trained: dict[str, Model], model_files: Any
-) -> None:
+async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(installed: Installed, model_files: Path) -> None:
     uri = web_server(installed, model_files)
     installed.apply(modeldeployment("1", uri))
     installed.until_ready(NAME)
@@ -92,9 +90,7 @@ async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(
     assert traffic.failed == 0, traffic
 
     async def take_back() -> None:
-        (model_files / "model.joblib").write_bytes(trained["v4"].file)
-        web_server(installed, model_files)
-        installed.apply(modeldeployment("3", uri))
+        installed.apply(modeldeployment("3", uri.replace("/model.joblib", "/failing/model.joblib")))
         found = await _until(installed, lambda found: _ended(found, "3"))
         last = found["status"]["history"][0]
         assert (last["outcome"], last.get("gate")) == ("RolledBack", "failures"), found["status"]

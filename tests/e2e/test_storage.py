@@ -70,7 +70,11 @@ def model_image(installed: Installed, folder: Path) -> str:
 
 
 def web_server(installed: Installed, folder: Path) -> str:
-    file = base64.b64encode((folder / "model.joblib").read_bytes()).decode()
+    """A web server with all files below the folder; the URI of the one at its top."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.joblib")}
+    keys = {path: path.replace("/", "-") for path in files}
+    binary = {keys[path]: base64.b64encode(body).decode() for path, body in files.items()}
+    items = [{"key": key, "path": path} for path, key in keys.items()]
     server = {
         "name": "server",
         "image": images.MLSERVER,
@@ -80,12 +84,15 @@ def web_server(installed: Installed, folder: Path) -> str:
         "volumeMounts": [{"name": "files", "mountPath": "/files"}],
     }
     installed.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "files"}, "binaryData": {"model.joblib": file}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "files"}, "binaryData": binary},
         {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "files", "labels": {"app": "files"}},
-            "spec": {"containers": [server], "volumes": [{"name": "files", "configMap": {"name": "files"}}]},
+            "spec": {
+                "containers": [server],
+                "volumes": [{"name": "files", "configMap": {"name": "files", "items": items}}],
+            },
         },
         {
             "apiVersion": "v1",
