@@ -118,7 +118,9 @@ def _in_object(field: Field, have: Json, want: Json, path: str) -> Iterator[str]
     inner = Field("quantity") if field.of == "quantity" else None
     fields = KINDS.get(field.of or "", {}) if field.shape == "object" else {}
     for name, value in want.items():
-        yield from _built_in(fields.get(name, inner), have.get(name), value, f"{path}.{name}")
+        there = have.get(name)
+        if there != value:  # most of an object is as it was rendered
+            yield from _built_in(fields.get(name, inner), there, value, f"{path}.{name}")
     if field.atomic:
         yield from (f"{path}.{name}" for name in have if name not in want)
 

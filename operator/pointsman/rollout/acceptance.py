@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from pointsman.api.modelruntime import Metrics
+from pointsman.api.modeldeployment import ModelDeploymentSpec
+from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.errors import Terminal
 from pointsman.render.template import Finished, finished_template
@@ -91,16 +93,48 @@ def _runtime(observed: Observed) -> Runtime | None:
 
 
 def _finished(observed: Observed, runtime: Runtime | None) -> Finished:
+    spec = observed.deployment.spec
+    wanted = _Wanted(
+        deployment=observed.deployment.name,
+        revision=target_name(observed),
+        metrics=repr(spec.metrics),
+        runtime=None if runtime is None else (runtime.name, id(runtime.spec)),
+        initializer=observed.settings.storage_initializer or None,
+        spec=spec,
+        runtime_spec=None if runtime is None else runtime.spec,
+    )
     try:
-        return finished_template(
-            deployment=observed.deployment.name,
-            revision=target_name(observed),
-            spec=observed.deployment.spec,
-            runtime=None if runtime is None else runtime.spec,
-            initializer_image=observed.settings.storage_initializer or None,
-        )
+        return _render(wanted)
     except Terminal as error:
         raise _Refused("InvalidTemplate", str(error)) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What a finished template is made of: the revision's name stands for the identity fields of the spec.
+
+    A runtime is known by its parsed spec, which is another object whenever it changed; kept here, its id is not used again.
+    """
+
+    deployment: str
+    revision: str
+    metrics: str
+    runtime: tuple[str, int] | None
+    initializer: str | None
+    spec: ModelDeploymentSpec = field(compare=False)
+    runtime_spec: ModelRuntimeSpec | None = field(compare=False)
+
+
+@lru_cache(maxsize=512)
+def _render(wanted: _Wanted) -> Finished:
+    """Every decision asks for the same template until the spec or the runtime changes."""
+    return finished_template(
+        deployment=wanted.deployment,
+        revision=wanted.revision,
+        spec=wanted.spec,
+        runtime=wanted.runtime_spec,
+        initializer_image=wanted.initializer,
+    )
 
 
 def _policy(observed: Observed, metrics: Metrics | None) -> RolloutFields:
