@@ -66,10 +66,16 @@ def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None
         ValueError: a test is asked for that the gate did not announce, or the state is not the gate's.
     """
     if isinstance(gate, RateGate) and isinstance(state, RateState):
-        return rate.next_step(gate, state, deadline_test_at)
+        return rate.next_step(state, _announced(gate, deadline_test_at))
     if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
-        return latency.next_step(gate, state, deadline_test_at)
+        return latency.next_step(state, _announced(gate, deadline_test_at))
     raise ValueError(_mismatch(gate, state))
+
+
+def _announced(gate: Gate, deadline_test_at: float | None) -> float | None:
+    if deadline_test_at is not None and not gate.deadline_test:
+        raise ValueError("this gate was started without a deadline test: the level it needs was not kept free")
+    return deadline_test_at
 
 
 def resume_step(state: State, earlier: State) -> State:
