@@ -96,9 +96,13 @@ EXAMPLES = {
         ),
         good=({"model": MODEL, "template": TEMPLATE, "port": 8080},),
     ),
-    "say what to read: `requests` answers the signal Errors, `latency` the signal Latency": Examples(
+    "say what to read: `requests` (Errors), `latency`, `timeToFirstToken` or `timePerOutputToken`": Examples(
         bad=({"port": 8082}, {"port": 8082, "path": "/metrics"}),
-        good=({"port": 8082, "latency": {"histogram": "request_seconds"}},),
+        good=(
+            {"port": 8082, "latency": {"histogram": "request_seconds"}},
+            {"port": 8082, "timeToFirstToken": {"histogram": "first_token_seconds"}},
+            {"port": 8082, "timePerOutputToken": {"histogram": "token_seconds"}},
+        ),
     ),
     "write a path that begins with `/`, such as /metrics, without a query": Examples(
         bad=("metrics", "/metrics?x=1", "/a b", ""), good=("/", "/metrics", "/monitoring/prometheus/metrics")
@@ -149,14 +153,20 @@ EXAMPLES = {
         ),
     ),
     # --- gates
-    "remove `quantiles`, or write `signal: Latency`: only a Latency gate has quantiles": Examples(
+    "remove `quantiles`: only the signals Latency, TimeToFirstToken and TimePerOutputToken have them": Examples(
         bad=({"name": "errors", "signal": "Errors", "quantiles": ["0.5"]},),
-        good=({"name": "latency", "signal": "Latency", "quantiles": ["0.5"]},),
+        good=(
+            {"name": "latency", "signal": "Latency", "quantiles": ["0.5"]},
+            {"name": "first-token", "signal": "TimeToFirstToken", "quantiles": ["0.5"]},
+            {"name": "per-token", "signal": "TimePerOutputToken", "quantiles": ["0.5"]},
+        ),
     ),
-    "write `ratio` instead of `points`: a Latency gate is measured in times of stable's quantile": Examples(
+    "write `ratio` instead of `points`: a latency signal is measured in times of stable's quantile": Examples(
         bad=(
             {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2", "points": "1"}},
             {"name": "latency", "signal": "Latency", "harm": {"points": "1"}},
+            {"name": "first-token", "signal": "TimeToFirstToken", "harm": {"points": "1"}},
+            {"name": "per-token", "signal": "TimePerOutputToken", "tolerance": {"points": "1"}},
         ),
         good=(
             {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
@@ -214,12 +224,15 @@ METRICS = {
     "path": "/metrics",
     "requests": {"counter": "requests_total", "match": {"path": "/infer"}, "failed": {"code": "5.."}},
     "latency": {"histogram": "request_seconds", "unit": "s", "match": {"path": "/infer"}},
+    "timeToFirstToken": {"histogram": "first_token_seconds", "unit": "s", "match": {"path": "/infer"}},
+    "timePerOutputToken": {"histogram": "token_seconds", "unit": "s", "match": {"path": "/infer"}},
 }
 ROLLOUT = {
     "steps": [{"canary": {"percent": 5}, "hold": "5m"}, APPROVAL],
     "gates": [
         {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
         {"name": "errors", "signal": "Errors", "source": "Gateway", "required": False},
+        {"name": "first-token", "signal": "TimeToFirstToken", "quantiles": ["0.5", "0.99"]},
     ],
     "interval": "10s",
     "confidence": {"falseRollback": "1", "falsePromotion": "5"},

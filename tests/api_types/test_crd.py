@@ -85,7 +85,13 @@ def test_only_runtimes_and_policies_have_defaults(kind: crd.Kind) -> None:
         == {
             "ModelDeployment": set(),
             "ModelRevision": set(),
-            "ModelRuntime": {"spec.formats[].autoSelect", "spec.metrics.path", "spec.metrics.latency.unit"},
+            "ModelRuntime": {
+                "spec.formats[].autoSelect",
+                "spec.metrics.path",
+                "spec.metrics.latency.unit",
+                "spec.metrics.timeToFirstToken.unit",
+                "spec.metrics.timePerOutputToken.unit",
+            },
             "RolloutPolicy": {
                 "spec.interval",
                 "spec.deadline",

@@ -13,9 +13,12 @@ ALL = Metrics.model_validate(
         "port": "metrics",
         "requests": {"counter": "hits_total", "match": {"path": "/p", "method": "POST"}, "failed": {"code": "5.."}},
         "latency": {"histogram": "took", "unit": "ms", "match": {"path": "/p"}},
+        "timeToFirstToken": {"histogram": "first", "match": {"path": "/p"}},
+        "timePerOutputToken": {"histogram": "each", "unit": "us"},
     }
 )
 NO_LATENCY = ALL.model_copy(update={"latency": None})
+NO_TOKENS = ALL.model_copy(update={"time_to_first_token": None, "time_per_output_token": None})
 NO_REQUESTS = ALL.model_copy(update={"requests": None})
 
 HITS = Shape("Runtime", "Errors", "hits_total", match=(("method", "POST"), ("path", "/p")), failed=(("code", "5.."),))
@@ -28,6 +31,8 @@ TOOK = Shape("Runtime", "Latency", "took", match=(("path", "/p"),), unit="ms")
         ("Errors", None, HITS),
         ("Errors", "Runtime", HITS),
         ("Latency", None, TOOK),
+        ("TimeToFirstToken", None, Shape("Runtime", "TimeToFirstToken", "first", match=(("path", "/p"),))),
+        ("TimePerOutputToken", "Runtime", Shape("Runtime", "TimePerOutputToken", "each", unit="us")),
         ("Errors", "Gateway", ENVOY_GATEWAY.requests),
         ("Latency", "Gateway", ENVOY_GATEWAY.latency),
     ],
@@ -53,6 +58,15 @@ class World:
         ("Latency", None, World(stable=NO_LATENCY), "the stable version's metrics list no `latency`"),
         ("Errors", None, World(candidate=NO_REQUESTS), "the candidate version's metrics list no `requests`"),
         ("Errors", None, World(candidate=None), "add `metrics.requests` to its ModelRuntime or ModelDeployment"),
+        (
+            "TimeToFirstToken",
+            None,
+            World(stable=NO_TOKENS),
+            "`metrics.timeToFirstToken` to its ModelRuntime or ModelDeployment, or leave the gate out",
+        ),
+        ("TimePerOutputToken", None, World(candidate=NO_TOKENS), "list no `timePerOutputToken`"),
+        ("TimeToFirstToken", "Gateway", World(), "a gateway does not see tokens: write `source: Runtime`"),
+        ("TimePerOutputToken", "Gateway", World(), "a gateway does not see tokens: write `source: Runtime`"),
         ("Errors", "Gateway", World(gateway=None), "set the Helm value `gateway.metrics`"),
         ("Errors", "Gateway", World(routed=False), "without `traffic` no gateway sees the requests"),
     ],

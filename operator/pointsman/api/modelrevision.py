@@ -49,6 +49,19 @@ class ModelRevisionSpec(ApiModel):
     )
 
 
+class Calibration(ApiModel):
+    """What the stable version's hour before the attempt taught the gate; everything the bounds are computed with."""
+
+    seconds: int = Field(0, description="Length of the history that was read.")
+    pods: int = Field(0, description="Stable pods in it.")
+    requests: int = Field(0, description="Requests in it.")
+    bad: int | None = Field(None, description="Of those, failures; absent for latency.")
+    base_rate: Text | None = Field(None, description="Stable's failure rate in percent, a decimal; absent for latency.")
+    dispersion: Text = Field("1", description="phi: how many times more its counts vary than chance alone, a decimal.")
+    pod_spread: Text = Field("0", description="tau: how far equal pods are apart, on the log scale, a decimal.")
+    assumed: bool = Field(False, description="The history was too short: dispersion and spread are assumed.")
+
+
 class GateRecord(ApiModel):
     """What one gate has seen, and what it says."""
 
@@ -64,6 +77,7 @@ class GateRecord(ApiModel):
     harm_evidence: Text | None = Field(None, description="log e; Harm at the rollout's bound.")
     safety_evidence: Text | None = Field(None, description="log e; Safe at the bound.")
     needed_requests: int | None = Field(None, description="Candidate requests still expected until Safe.")
+    calibration: Calibration | None = Field(None, description="What was known of stable before; frozen at the start.")
     message: Text = ""
 
 

@@ -59,7 +59,7 @@ class RequestsMetric(ApiModel):
 
 
 class LatencyMetric(ApiModel):
-    """A histogram of how long inference took."""
+    """A histogram of how long inference, or a part of it, took."""
 
     histogram: HistogramName = Field(description="Histogram, without _bucket.")
     unit: Literal["s", "ms", "us"] = Field("s", description="What its buckets are in.")
@@ -79,12 +79,14 @@ class Metrics(ApiModel):
     path: HttpPath = Field("/metrics", description="Where they are.")
     requests: RequestsMetric | None = Field(None, description="Answers the signal Errors.")
     latency: LatencyMetric | None = Field(None, description="Answers the signal Latency.")
+    time_to_first_token: LatencyMetric | None = Field(None, description="Answers the signal TimeToFirstToken.")
+    time_per_output_token: LatencyMetric | None = Field(None, description="Answers the signal TimePerOutputToken.")
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "has(self.requests) || has(self.latency)",
-                "say what to read: `requests` answers the signal Errors, `latency` the signal Latency",
+                "has(self.requests) || has(self.latency) || has(self.timeToFirstToken) || has(self.timePerOutputToken)",
+                "say what to read: `requests` (Errors), `latency`, `timeToFirstToken` or `timePerOutputToken`",
             )
         )
     )

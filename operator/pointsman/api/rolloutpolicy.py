@@ -1,6 +1,6 @@
 """RolloutPolicy: the steps a candidate takes and the proof it has to give; the same fields stand inline in `rollout`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -18,10 +18,14 @@ from pointsman.api.values import (
     int_or_string,
 )
 
-Signal = Literal["Errors", "Latency"]
+Signal = Literal["Errors", "Latency", "TimeToFirstToken", "TimePerOutputToken"]
+LATENCY_SIGNALS: Final[tuple[Signal, ...]] = ("Latency", "TimeToFirstToken", "TimePerOutputToken")
+"""The signals that are histograms of times and are judged by quantiles."""
+
 Source = Literal["Runtime", "Gateway"]
 WhenUndecided = Literal["Hold", "Rollback", "Promote"]
 
+_IS_LATENCY = f"self.signal in [{', '.join(repr(signal) for signal in LATENCY_SIGNALS)}]"
 _ROOM = (
     "(has(self.ratio) && double(self.ratio) > 1.0) || (has(self.points) && double(self.points) > 0.0)",
     'a tolerance needs room: a ratio above "1", such as "1.5", or points above "0", such as "0.1"',
@@ -128,7 +132,7 @@ class Gate(ApiModel):
     )
     quantiles: Annotated[list[Quantile], Field(min_length=1, max_length=8)] | None = Field(
         None,
-        description='Quantiles that must be no slower, such as "0.5" and "0.99"; only for Latency.',
+        description='Quantiles that must be no slower, such as "0.5" and "0.99"; only for latency signals.',
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     required: bool | None = Field(None, description="Whether promotion waits for this gate; true by default.")
@@ -136,15 +140,15 @@ class Gate(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "self.signal == 'Latency' || !has(self.quantiles)",
-                "remove `quantiles`, or write `signal: Latency`: only a Latency gate has quantiles",
+                f"{_IS_LATENCY} || !has(self.quantiles)",
+                "remove `quantiles`: only the signals Latency, TimeToFirstToken and TimePerOutputToken have them",
             ),
             (
                 (
-                    "self.signal != 'Latency' || !((has(self.tolerance) && has(self.tolerance.points)) || "
+                    f"!({_IS_LATENCY}) || !((has(self.tolerance) && has(self.tolerance.points)) || "
                     "(has(self.harm) && has(self.harm.points)))"
                 ),
-                "write `ratio` instead of `points`: a Latency gate is measured in times of stable's quantile",
+                "write `ratio` instead of `points`: a latency signal is measured in times of stable's quantile",
             ),
         )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.api.rolloutpolicy import Gate, Limit
+from pointsman.api.rolloutpolicy import LATENCY_SIGNALS, Gate, Limit
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
@@ -20,7 +20,7 @@ def gate_numbers(policy: Policy, gate: Gate, ledger: ledgers.Ledger) -> model.Ga
     tolerance, harm = gate.tolerance or Limit(), gate.harm or Limit()
     weight = weights(policy)[gate.name]
     deadline = policy.deadline.total_seconds()
-    if gate.signal == "Latency":
+    if gate.signal in LATENCY_SIGNALS:
         return model.LatencyGate(
             tolerance=float(tolerance.ratio or 1),
             harm=float(harm.ratio or 1),

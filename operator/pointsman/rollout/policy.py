@@ -10,6 +10,7 @@ from typing import Literal
 from pointsman.api import values
 from pointsman.api.modelruntime import Metrics
 from pointsman.api.rolloutpolicy import (
+    LATENCY_SIGNALS,
     CanaryStep,
     Capacity,
     Confidence,
@@ -24,7 +25,10 @@ from pointsman.rollout.capacity import Room
 
 DEFAULT_HOLD = "5m"
 DEFAULT_STEPS = tuple(Step(canary=CanaryStep(percent=share)) for share in (5, 25, 50))
-DEFAULT_TOLERANCE = {"Errors": Limit(ratio="1.5", points="0.1"), "Latency": Limit(ratio="1.2")}
+DEFAULT_TOLERANCE = {
+    "Errors": Limit(ratio="1.5", points="0.1"),
+    **dict.fromkeys(LATENCY_SIGNALS, Limit(ratio="1.2")),
+}
 DEFAULT_HARM = Limit(ratio="1.25")
 DEFAULT_QUANTILES = ("0.5", "0.95", "0.99")
 DEFAULT_CAPACITY = Capacity(max_surge="25%", max_unavailable=0)
@@ -109,7 +113,7 @@ def _complete_gate(gate: Gate) -> Gate:
             "source": gate.source or "Runtime",
             "tolerance": gate.tolerance or DEFAULT_TOLERANCE[gate.signal],
             "harm": gate.harm or DEFAULT_HARM,
-            "quantiles": (gate.quantiles or list(DEFAULT_QUANTILES)) if gate.signal == "Latency" else None,
+            "quantiles": (gate.quantiles or list(DEFAULT_QUANTILES)) if gate.signal in LATENCY_SIGNALS else None,
             "required": gate.required is not False,
         }
     )

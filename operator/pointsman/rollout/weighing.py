@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pointsman.api.modelrevision import Verdict
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate
+from pointsman.api.rolloutpolicy import LATENCY_SIGNALS, Gate
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
@@ -182,7 +182,7 @@ def _fold_gate(
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
         return replace(before, ledger=ledger, problem=None)
     spec = numbers.gate_numbers(policy, gate, ledger)
-    anew = gate.signal == "Latency" and before.ledger.edges not in ((), (math.inf,), increments.edges)
+    anew = gate.signal in LATENCY_SIGNALS and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
         return replace(
@@ -196,7 +196,7 @@ def _fold_gate(
 
 def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.Look:
     stable, candidate = increments.stable, increments.candidate
-    if gate.signal == "Latency":
+    if gate.signal in LATENCY_SIGNALS:
         return model.LatencyLook(
             edges=increments.edges,
             candidate=candidate.buckets,

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from pointsman.api.modelruntime import Metrics
+from pointsman.api.modelruntime import LatencyMetric, Metrics
 from pointsman.api.rolloutpolicy import Gate, Signal, Source
 
 Unit: TypeAlias = Literal["s", "ms", "us"]
 Matchers: TypeAlias = tuple[tuple[str, str], ...]
 Arm: TypeAlias = Literal["stable", "candidate"]
+
+
+_PARTS: Final[Mapping[Signal, str]] = {
+    "Errors": "requests",
+    "Latency": "latency",
+    "TimeToFirstToken": "timeToFirstToken",
+    "TimePerOutputToken": "timePerOutputToken",
+}
+"""The part of a metric profile that answers a signal."""
+_TOKENS: Final[tuple[Signal, ...]] = ("TimeToFirstToken", "TimePerOutputToken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +35,10 @@ class Unanswerable:
 class Shape:
     """A metric and its matchers: all rollouts that share a shape share a query.
 
-    metric  Errors: a counter of requests. Latency: a histogram without `_bucket`
+    metric  Errors: a counter of requests. Latency signals: a histogram without `_bucket`
     match   label -> RE2, anchored: the series that count
     failed  of those, the series that count failures (Errors)
-    unit    what the histogram's edges are in (Latency)
+    unit    what the histogram's edges are in (latency signals)
     """
 
     source: Source
@@ -119,6 +130,10 @@ def _ask_gateway(gate: Gate, *, gateway: Gateway | None, routed: bool) -> Questi
             f"gate {gate.name} asks the gateway, but the operator is not told how the gateway's metrics separate"
             " the versions: set the Helm value `gateway.metrics`, such as `envoy-gateway`, or write `source: Runtime`"
         )
+    if gate.signal in _TOKENS:
+        return Unanswerable(
+            f"gate {gate.name} asks the gateway for {gate.signal}, but a gateway does not see tokens: write `source: Runtime`"
+        )
     shape = gateway.requests if gate.signal == "Errors" else gateway.latency
     return Question(gate=gate.name, stable=shape, candidate=shape)
 
@@ -137,12 +152,18 @@ def _runtime_shape(signal: Signal, metrics: Metrics | None) -> Shape | None:
             match=_matchers(requests.match),
             failed=_matchers(requests.failed),
         )
-    latency = metrics.latency
-    if latency is None:
+    measured = _histogram(signal, metrics)
+    if measured is None:
         return None
     return Shape(
-        source="Runtime", signal=signal, metric=latency.histogram, match=_matchers(latency.match), unit=latency.unit
+        source="Runtime", signal=signal, metric=measured.histogram, match=_matchers(measured.match), unit=measured.unit
     )
+
+
+def _histogram(signal: Signal, metrics: Metrics) -> LatencyMetric | None:
+    if signal == "TimeToFirstToken":
+        return metrics.time_to_first_token
+    return metrics.time_per_output_token if signal == "TimePerOutputToken" else metrics.latency
 
 
 def _matchers(match: dict[str, str] | None) -> Matchers:
@@ -151,8 +172,9 @@ def _matchers(match: dict[str, str] | None) -> Matchers:
 
 
 def _not_listed(gate: Gate, arm: Arm) -> str:
-    part = "requests" if gate.signal == "Errors" else "latency"
+    part = _PARTS[gate.signal]
+    elsewhere = "" if gate.signal in _TOKENS else " write `source: Gateway`,"
     return (
         f"gate {gate.name} asks for {gate.signal}, but the {arm} version's metrics list no `{part}`: add"
-        f" `metrics.{part}` to its ModelRuntime or ModelDeployment, write `source: Gateway`, or leave the gate out"
+        f" `metrics.{part}` to its ModelRuntime or ModelDeployment,{elsewhere} or leave the gate out"
     )
