@@ -192,7 +192,7 @@ def test_few_pods_that_differ_much_stay_undecided_with_the_pods_it_takes() -> No
 
 def verdict_of(log_harm: float, *, p: float | None = None) -> GateVerdict:
     base = said(ERRORS, [])
-    return replace(base, log_harm=log_harm, deadline_test=p is not None, deadline_p=p)
+    return replace(base, log_harm=log_harm, deadline_p=p)
 
 
 LEVEL = math.log(100)
@@ -215,7 +215,12 @@ LEVEL = math.log(100)
 )
 def test_the_average_decides_and_names(verdicts: dict[str, GateVerdict], harmful: tuple[str, ...], rule: str) -> None:
     weights = evidence.weights(["errors", "latency"])
-    got = evidence.combine(verdicts, weights=weights, false_rollback=0.01)
+    got = evidence.combine(
+        verdicts,
+        tested=tuple(n for n, v in verdicts.items() if v.deadline_p is not None),
+        weights=weights,
+        false_rollback=0.01,
+    )
     assert (got.harmful, got.rule, got.rollback) == (harmful, rule, bool(rule))
 
 
@@ -234,7 +239,7 @@ def test_half_of_the_weight_is_on_serving(serving: list[str], others: list[str],
 
 def test_weights_that_are_no_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="sum to 1"):
-        evidence.combine({}, weights={"errors": 0.4}, false_rollback=0.01)
+        evidence.combine({}, tested=(), weights={"errors": 0.4}, false_rollback=0.01)
 
 
 # ---------------------------------------------------------------- the deadline test
@@ -246,7 +251,7 @@ def test_the_deadline_test_is_carried_out_once_on_the_last_steps_counts() -> Non
     state = evidence.next_step(gate, state, deadline_test_at=60.0)
     ps = []
     for i, bad in enumerate((12, 12, 12, 0, 0)):
-        state = evidence.fold(gate, state, RateLook(250, bad, 250, 2, 2, 2, 40.0 + 10 * i))
+        state = evidence.fold(gate, state, RateLook(250, bad, 250, 2, 2, 2, elapsed=30.0, at=40.0 + 10 * i))
         ps.append(evidence.verdict(gate, state).deadline_p)
     assert ps[:2] == [None, None]
     assert ps[2] is not None

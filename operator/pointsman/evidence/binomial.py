@@ -31,14 +31,14 @@ def strata(arms: Arms, ratio: float | Numbers) -> Numbers:
     return np.where(both[..., None], added, 0.0)
 
 
-def p_value(sums: Numbers, phi: float) -> Numbers:
+def p_value(sums: Numbers, phi: float | Numbers) -> Numbers:
     """Return the p-value of ``p_c <= R p_s`` in every look, from the summed ``strata``; counts are divided by ``phi``.
 
     Args:
         sums: shape (..., 3).
-        phi: dispersion of counts, >= 1.
+        phi: dispersion of counts, >= 1, one number or of the shape (...).
     """
-    flat = np.reshape(sums, (-1, 3)) / phi
+    flat = np.reshape(sums / np.asarray(phi)[..., None], (-1, 3))
     return np.reshape(np.array([_p_value(*row) for row in flat.tolist()]), np.shape(sums)[:-1])
 
 

@@ -91,6 +91,7 @@ class Brackets:
         alone: where only the one-sample copies may speak: the quantile lies below the first edge, or so close over an edge, with
             nothing over the next one, that the bucket under it is taken.
         beyond: where ``upper`` or ``edge`` is not a finite edge.
+        blurred: where the pods differ by as much as the tolerance in force, so that nothing can be proven of so few.
         known: where earlier looks hold enough requests to place the quantile.
     """
 
@@ -101,6 +102,7 @@ class Brackets:
     tolerance: Numbers
     alone: Flags
     beyond: Flags
+    blurred: Flags
     known: Flags
 
 
@@ -111,7 +113,9 @@ def stable_upper(counts: Numbers, levels: Numbers) -> tuple[Integers, Flags]:
     return np.asarray(np.argmax(reached, axis=-1)), np.asarray(total * (1 - levels) >= 1)
 
 
-def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowdown: float, margin: float) -> Brackets:
+def bracket(
+    edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowdown: float, margin: Numbers
+) -> Brackets:
     """Return the edges for the safety of each quantile, chosen from counts of earlier looks.
 
     The candidate's edge is the next one over ``upper``, or the last that is within ``slowdown`` of ``lower`` where that is
@@ -122,8 +126,9 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
         counts: the stable arm's requests per bucket in earlier looks, shape (..., B).
         levels: quantiles, shape (Q,).
         slowdown: the gate's tolerance g.
-        margin: the pod margin M >= 1.
+        margin: the pod margin M >= 1, shape (...).
     """
+    by = np.asarray(margin)[..., None]
     upper, known = stable_upper(counts, levels)
     last = len(edges) - 1
     odds = _odds(shares_over(counts))
@@ -134,11 +139,12 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
     below = lower < 0
     ends = np.asarray(edges)
     lower_seconds = np.where(below, 0.0, ends[np.maximum(lower, 0)])
-    over = np.maximum(np.minimum(upper + 1, last), index_at_most(edges, lower_seconds * (slowdown / margin)))
+    over = np.maximum(np.minimum(upper + 1, last), index_at_most(edges, lower_seconds * (slowdown / by)))
     clear = np.argmax(odds[..., None, :] * _CLEAR <= null[..., None], axis=-1)
     edge = np.where(below, clear, np.minimum(over, last))
     with np.errstate(divide="ignore"):
-        claim = np.maximum(slowdown, margin * ends[edge] / lower_seconds)
+        coarsest = np.maximum(slowdown, ends[np.minimum(upper + 1, last)] / lower_seconds)
+        claim = np.maximum(slowdown, by * ends[edge] / lower_seconds)
     return Brackets(
         upper=upper,
         lower=lower,
@@ -147,6 +153,7 @@ def bracket(edges: tuple[float, ...], counts: Numbers, levels: Numbers, *, slowd
         tolerance=np.where(below & (edge == 0), 0.0, claim),
         alone=np.asarray(below | close),
         beyond=np.asarray(edge == last),
+        blurred=np.asarray(~below & (by >= coarsest)),
         known=known,
     )
 

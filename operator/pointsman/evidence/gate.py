@@ -5,7 +5,7 @@
     state = next_step(gate, state)             # when a new step begins
     state = resume_step(state, earlier)        # or an earlier one is taken up again
     verdict(gate, state) -> GateVerdict        # at every look
-    combine(verdicts, weights=..., false_rollback=...) -> Combination
+    combine(verdicts, tested=..., weights=..., false_rollback=...) -> Combination
     dumps(state) -> str, loads(text) -> state  # kept in ModelRevision.status
 
 States are opaque and immutable. ``start`` takes a batch shape for simulations: counts of looks then carry that leading axis, and
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from pointsman.evidence import latency, latency_verdict, rate, record
+from pointsman.evidence.batch import choose
 from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import Combination, Gate, LatencyGate, LatencyLook, Look, Numbers, RateGate, RateLook
 from pointsman.evidence.process import log_sum
@@ -28,7 +29,7 @@ from pointsman.evidence.rate import RateState
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pointsman.evidence.model import GateVerdict
+    from pointsman.evidence.model import Flags, GateVerdict
 
 State: TypeAlias = RateState | LatencyState
 _MISMATCH = (
@@ -54,28 +55,34 @@ def fold(gate: Gate, state: State, look: Look) -> State:
     raise ValueError(f"{_mismatch(gate, state)}, the look a {type(look).__name__}")
 
 
-def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None) -> State:
+def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None, where: Flags | None = None) -> State:
     """Return the state for a new step: safety starts anew, harm and the nested bound go on.
 
     Args:
         gate: the gate.
         state: its state at the end of the step before.
-        deadline_test_at: for the last step, ``elapsed`` seconds at which the one deadline test is carried out; None: no test.
+        deadline_test_at: for the last step, the time (``Look.at``) of the one deadline test, which later pauses do not move; None:
+            no test.
+        where: of a batch, the runs that begin a step, shape (R,); None: all.
 
     Raises:
         ValueError: a test is asked for that the gate did not announce, or the state is not the gate's.
     """
+    _announced(gate, deadline_test_at)
     if isinstance(gate, RateGate) and isinstance(state, RateState):
-        return rate.next_step(state, _announced(gate, deadline_test_at))
+        return _begun(rate.next_step(state, deadline_test_at), state, where)
     if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
-        return latency.next_step(state, _announced(gate, deadline_test_at))
+        return _begun(latency.next_step(state, deadline_test_at), state, where)
     raise ValueError(_mismatch(gate, state))
 
 
-def _announced(gate: Gate, deadline_test_at: float | None) -> float | None:
+def _begun(anew: State, state: State, where: Flags | None) -> State:
+    return anew if where is None else choose(where, anew, state)
+
+
+def _announced(gate: Gate, deadline_test_at: float | None) -> None:
     if deadline_test_at is not None and not gate.deadline_test:
         raise ValueError("this gate was started without a deadline test: the level it needs was not kept free")
-    return deadline_test_at
 
 
 def resume_step(state: State, earlier: State) -> State:
@@ -118,6 +125,18 @@ def log_safe(gate: Gate, state: State) -> Numbers:
     raise ValueError(_mismatch(gate, state))
 
 
+def deadline_p(state: State) -> Numbers:
+    """Return the p-value of the deadline test, nan until it was carried out, of the batch's shape."""
+    return state.test.p
+
+
+def room_for(gate: Gate, state: State, share: float | Numbers) -> Flags:
+    """Return where a step with this share may begin as far as this gate goes, of the batch's shape; only rates limit it."""
+    if isinstance(gate, RateGate) and isinstance(state, RateState):
+        return rate.room_for(gate, state, share)
+    return np.ones(state.test.p.shape, dtype=bool)
+
+
 def weights(serving: Collection[str], others: Collection[str] = ()) -> dict[str, float]:
     """Return the gates' shares of the average: half on ``serving`` (Errors and latency kinds), half on ``others``.
 
@@ -136,14 +155,38 @@ def log_average(log_harms: Mapping[str, Numbers | float], weights: Mapping[str, 
     return log_sum(np.stack(np.broadcast_arrays(*logs), axis=-1))
 
 
-def combine(verdicts: Mapping[str, GateVerdict], *, weights: Mapping[str, float], false_rollback: float) -> Combination:
-    """Return whether all gates' harm evidence together is a rollback, and which gates to name.
+def is_harmful(
+    log_harms: Mapping[str, Numbers | float],
+    deadline_ps: Mapping[str, Numbers | float],
+    *,
+    weights: Mapping[str, float],
+    false_rollback: float,
+) -> Flags:
+    """Return where all gates' harm evidence together is a rollback, of the batch's shape.
 
     Where a gate has a deadline test, the average must reach 2/false_rollback, and the tests share the other half by their
     weights (a union bound).
 
     Args:
+        log_harms: log of each gate's harm e-process; a gate of ``weights`` without one stands at 1.
+        deadline_ps: p-values of all gates that have a deadline test, nan until it was carried out.
+        weights: each gate's share, summing to 1.
+        false_rollback: allowed P(rolled back | every gate inside its ``harm``).
+    """
+    harmful = log_average(log_harms, weights) >= _level(deadline_ps, false_rollback)
+    for name, p in deadline_ps.items():
+        harmful = harmful | (np.asarray(p) <= _deadline_level(name, deadline_ps, weights, false_rollback))
+    return np.asarray(harmful)
+
+
+def combine(
+    verdicts: Mapping[str, GateVerdict], *, tested: Collection[str], weights: Mapping[str, float], false_rollback: float
+) -> Combination:
+    """Return whether all gates' harm evidence together is a rollback, by the rule of ``is_harmful``, and which gates to name.
+
+    Args:
         verdicts: the gates that have one; a gate of ``weights`` without verdict counts as an e-process that stands at 1.
+        tested: the gates that have a deadline test, whether or not they have a verdict yet: the level is fixed at the start.
         weights: each gate's share, summing to 1.
         false_rollback: allowed P(rolled back | every gate inside its ``harm``).
 
@@ -152,8 +195,7 @@ def combine(verdicts: Mapping[str, GateVerdict], *, weights: Mapping[str, float]
     """
     if not math.isclose(sum(weights.values()), 1, rel_tol=1e-9) or not set(verdicts) <= set(weights):
         raise ValueError(f"the weights {dict(weights)} must sum to 1 and name every gate of {sorted(verdicts)}")
-    tested = {name for name, v in verdicts.items() if v.deadline_test}
-    level = math.log((2 if tested else 1) / false_rollback)
+    level = _level(tested, false_rollback)
     logs = {name: v.log_harm for name, v in verdicts.items()}
     average = float(log_average(logs, weights))
     if average >= level:
@@ -161,13 +203,22 @@ def combine(verdicts: Mapping[str, GateVerdict], *, weights: Mapping[str, float]
         contributions = {name: logs.get(name, 0.0) + math.log(share) for name, share in weights.items()}
         named = tuple(name for name, part in contributions.items() if part >= half)
         return Combination(average, level, named or (max(contributions, key=lambda n: contributions[n]),), "EProcess")
-    share = sum(weights[name] for name in tested)
     failed = tuple(
         name
-        for name in tested
-        if (p := verdicts[name].deadline_p) is not None and p <= false_rollback / 2 * weights[name] / share
+        for name, v in verdicts.items()
+        if name in tested
+        and v.deadline_p is not None
+        and v.deadline_p <= _deadline_level(name, tested, weights, false_rollback)
     )
     return Combination(average, level, failed, "DeadlineTest" if failed else "")
+
+
+def _level(tested: Collection[str], false_rollback: float) -> float:
+    return math.log((2 if tested else 1) / false_rollback)
+
+
+def _deadline_level(name: str, tested: Collection[str], weights: Mapping[str, float], false_rollback: float) -> float:
+    return false_rollback / 2 * weights[name] / sum(weights[other] for other in tested)
 
 
 def dumps(state: State) -> str:

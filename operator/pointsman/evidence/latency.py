@@ -21,7 +21,18 @@ from typing import NamedTuple
 import numpy as np
 
 from pointsman.evidence import binomial
-from pointsman.evidence.buckets import Brackets, bracket, index_at_least, shares_over, stable_upper, tails, take
+from pointsman.evidence.batch import spread
+from pointsman.evidence.buckets import (
+    Brackets,
+    bracket,
+    index_at_least,
+    index_at_most,
+    shares_over,
+    stable_upper,
+    tails,
+    take,
+)
+from pointsman.evidence.clock import Clock, DeadlineTest
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
 from pointsman.evidence.model import LATENCY_LEVELS, Flags, Integers, LatencyGate, LatencyLook, Numbers
 from pointsman.evidence.pods import pod_margin, safety_margin
@@ -44,7 +55,8 @@ class LatencyState:
         coarse: logs of this step's copies against the coarse margin, shape (..., Q, 7).
         widest: widest tolerance in force in this step, 0 before the first comparison, shape (..., Q).
         candidate, stable, step_candidate, step_stable: requests per bucket of attempt and step, shape (..., B).
-        test, test_p, test_at, elapsed, step_began, candidate_pods, stable_pods: as in ``RateState``, tests per level (..., 4, 3).
+        test: the last step's deadline test, one per level.
+        clock: time used up, and pods.
     """
 
     edges: tuple[float, ...]
@@ -56,13 +68,8 @@ class LatencyState:
     stable: Integers
     step_candidate: Integers
     step_stable: Integers
-    test: Numbers
-    test_p: Numbers
-    test_at: float
-    elapsed: float
-    step_began: float
-    candidate_pods: int
-    stable_pods: int
+    test: DeadlineTest
+    clock: Clock
 
 
 class Exceedances(NamedTuple):
@@ -103,13 +110,8 @@ def start(gate: LatencyGate, batch: tuple[int, ...] = ()) -> LatencyState:
         stable=empty,
         step_candidate=empty,
         step_stable=empty,
-        test=np.zeros((*batch, len(_LEVELS), 3)),
-        test_p=np.full(batch, math.nan),
-        test_at=math.inf,
-        elapsed=0.0,
-        step_began=0.0,
-        candidate_pods=0,
-        stable_pods=0,
+        test=DeadlineTest.begin(batch, len(_LEVELS)),
+        clock=Clock.begin(batch),
     )
 
 
@@ -120,32 +122,28 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
     counts = look_of(new_c, new_s)
     seen, phi = seen_before(gate, state), gate.noise.phi
     shares = shares_over(seen)
-    elapsed = max(state.elapsed, look.elapsed)
-    harm_arms, harm_e = _harm(
-        gate, state.edges, seen, counts, pod_margin(gate.noise.tau, look.candidate_pods, look.stable_pods)
-    )
-    where = brackets(gate, state.edges, seen, safety_margin(gate.noise, look.candidate_pods, look.stable_pods))
-    usable = where.known & ~where.beyond
+    clock = state.clock.fold(look)
+    harm_arms, harm_e = _harm(state.edges, seen, counts, slowdown(gate, clock))
+    where = brackets(gate, state.edges, seen, safety_of(gate, clock))
+    usable = where.known & ~where.beyond & ~where.blurred
     level = safe_level(gate)
     used = np.where(usable & counts.arms(where.edge, where.upper).both(), where.tolerance, 0.0)
-    tested = state.test + binomial.strata(harm_arms, 1.0) if math.isfinite(state.test_at) else state.test
-    due = elapsed >= state.test_at and bool(np.all(np.isnan(state.test_p)))
     return replace(
         state,
         harm=state.harm.fold(
-            np.reshape(harm_e, (*harm_e.shape[:-2], -1)) / phi,
+            np.reshape(harm_e, (*harm_e.shape[:-2], -1)) / spread(phi),
             level=math.log(1 / (gate.false_rollback * gate.weight)),
-            phase=elapsed / gate.deadline,
+            phase=clock.elapsed / gate.deadline,
         ),
         safe=fold_safe(
             state.safe,
-            np.where(usable[..., None], safe_e(gate, shares, where, counts), 0.0) / phi,
+            np.where(usable[..., None], safe_e(gate, shares, where, counts), 0.0) / spread(phi, 2),
             level=level,
             count=COPIES,
         ),
         coarse=fold_safe(
             state.coarse,
-            np.where(usable[..., None], coarse_e(gate, shares, where, counts), 0.0) / phi,
+            np.where(usable[..., None], coarse_e(gate, shares, where, counts), 0.0) / spread(phi, 2),
             level=level,
             count=len(SAFE_FACTORS),
         ),
@@ -154,11 +152,8 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
         stable=state.stable + new_s,
         step_candidate=state.step_candidate + new_c,
         step_stable=state.step_stable + new_s,
-        test=tested,
-        test_p=np.minimum(1.0, len(_LEVELS) * np.min(binomial.p_value(tested, phi), axis=-1)) if due else state.test_p,
-        elapsed=elapsed,
-        candidate_pods=look.candidate_pods,
-        stable_pods=look.stable_pods,
+        test=state.test.fold(binomial.strata(harm_arms, 1.0), at=look.at, phi=phi),
+        clock=clock,
     )
 
 
@@ -171,15 +166,13 @@ def next_step(state: LatencyState, deadline_test_at: float | None) -> LatencySta
         widest=np.zeros_like(state.widest),
         step_candidate=np.zeros_like(state.step_candidate),
         step_stable=np.zeros_like(state.step_stable),
-        test=np.zeros_like(state.test),
-        test_p=np.full_like(state.test_p, math.nan),
-        test_at=math.inf if deadline_test_at is None else deadline_test_at,
-        step_began=state.elapsed,
+        test=DeadlineTest.begin(state.test.p.shape, len(_LEVELS), deadline_test_at),
+        clock=state.clock.next_step(),
     )
 
 
 def resume_step(state: LatencyState, earlier: LatencyState) -> LatencyState:
-    """Return ``state`` with the step's evidence of ``earlier``; its time so far counts as this step's again."""
+    """Return ``state`` with the step's evidence of ``earlier``."""
     if earlier.edges != state.edges:
         raise ValueError("the histogram's edges changed since that step: begin it anew")
     return replace(
@@ -190,9 +183,7 @@ def resume_step(state: LatencyState, earlier: LatencyState) -> LatencyState:
         step_candidate=earlier.step_candidate,
         step_stable=earlier.step_stable,
         test=earlier.test,
-        test_p=earlier.test_p,
-        test_at=earlier.test_at,
-        step_began=state.elapsed - (earlier.elapsed - earlier.step_began),
+        clock=state.clock.resume_step(earlier.clock),
     )
 
 
@@ -203,7 +194,7 @@ def log_harm(state: LatencyState) -> Numbers:
 
 def log_safe(gate: LatencyGate, state: LatencyState) -> Numbers:
     """Return the log of the least proven quantile's e-process of this step, shape (...); -inf where one is beyond the buckets."""
-    where = brackets(gate, state.edges, seen_before(gate, state), safety_of(gate, state))
+    where = brackets(gate, state.edges, seen_before(gate, state), safety_of(gate, state.clock))
     by_quantile = np.where(where.beyond & where.known, -math.inf, log_safe_by_quantile(gate, state, where))
     return np.asarray(np.min(by_quantile, axis=-1))
 
@@ -229,20 +220,26 @@ def safe_level(gate: LatencyGate) -> float:
     return math.log(1 / gate.false_promotion)
 
 
-def safety_of(gate: LatencyGate, state: LatencyState) -> float:
-    """Return the pod margin that tightens safety with the pods of the last look."""
-    return safety_margin(gate.noise, state.candidate_pods, state.stable_pods)
+def safety_of(gate: LatencyGate, clock: Clock) -> Numbers:
+    """Return the pod margin that tightens safety with the pods of the last look, shape (...)."""
+    return safety_margin(gate.noise, clock.candidate_pods, clock.stable_pods)
+
+
+def slowdown(gate: LatencyGate, clock: Clock) -> Numbers:
+    """Return the slow-down in force for harm, shape (...): the gate's, or the pod margin where that is wider."""
+    return np.maximum(gate.harm, pod_margin(gate.noise.tau, clock.candidate_pods, clock.stable_pods))
 
 
 def seen_before(gate: LatencyGate, state: LatencyState) -> Numbers:
     """Return the stable arm's requests per bucket known so far, the hour before at a limited weight, shape (..., B)."""
-    total = sum(gate.history.counts)
-    if not total or gate.history.edges != state.edges:
+    if not len(gate.history.counts) or gate.history.edges != state.edges:
         return state.stable.astype(float)
-    return np.asarray(np.asarray(gate.history.counts) * min(1.0, _HISTORY_WEIGHT / total) + state.stable)
+    had = np.asarray(gate.history.counts, dtype=float)
+    total = had.sum(axis=-1, keepdims=True)
+    return np.asarray(had * np.minimum(1.0, _HISTORY_WEIGHT / np.maximum(total, 1.0)) + state.stable)
 
 
-def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin: float) -> Brackets:
+def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin: Numbers) -> Brackets:
     """Return the edges around the gate's quantiles, shapes (..., Q); nothing is known without edges."""
     return bracket(
         edges or (1.0, math.inf),
@@ -284,16 +281,14 @@ def coarse_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceed
     return log_e(arms.spread(1), line, take(shares, where.upper)[..., None], SAFE_FACTORS)
 
 
-def _harm(
-    gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, counts: Exceedances, margin: float
-) -> tuple[Arms, Numbers]:
+def _harm(edges: tuple[float, ...], seen: Numbers, counts: Exceedances, slower: Numbers) -> tuple[Arms, Numbers]:
     """Return the counts compared for harm, (..., 4), and their log e-values, (..., 4, 8); 0 where nothing can be compared."""
-    slower = index_at_least(edges, np.asarray(edges) * max(gate.harm, margin))
-    last = len(edges) - 1
-    highest = int(np.searchsorted(slower, last, side="left")) - 1
+    by = spread(slower)
+    highest = index_at_most(edges[:-1], edges[-2] / by)  # the last edge whose multiple still has an edge over it
     upper, known = stable_upper(seen, _LEVELS)
-    upper = np.clip(upper, 0, max(highest, 0))
-    arms = counts.arms(np.take(slower, upper).astype(np.int64), upper)
+    upper = np.minimum(upper, np.maximum(highest, 0))
+    candidate = index_at_least(edges, np.asarray(edges)[upper] * by)
+    arms = counts.arms(candidate.astype(np.int64), upper)
     stable = take(shares_over(seen), upper)[..., None]
     e = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, HARM_FACTORS), stable=stable)
     usable = known & (highest >= 0)

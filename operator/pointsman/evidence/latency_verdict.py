@@ -19,11 +19,12 @@ from pointsman.evidence.latency import (
     safe_level,
     safety_of,
     seen_before,
+    slowdown,
     tolerances,
     wide,
 )
 from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable
-from pointsman.evidence.pods import pod_margin
+from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
 from pointsman.evidence.rate import seconds_for
 
@@ -36,12 +37,13 @@ _ENOUGH = 100  # requests of either arm before a ratio of quantiles is worth sho
 def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
     """Return what the gate says now, for one rollout."""
     seen = seen_before(gate, state)
-    where = brackets(gate, state.edges, seen, safety_of(gate, state))
+    where = brackets(gate, state.edges, seen, safety_of(gate, state.clock))
     quantiles = _quantiles(gate, state, where)
     least = min(q.log_safe for q in quantiles)
-    level, p = safe_level(gate), float(state.test_p)
+    level, p = safe_level(gate), float(state.test.p)
     cannot = _unanswerable(gate, state, where)
-    needed = None if cannot else _needed(gate, state, where)
+    needed = None if cannot or np.any(where.blurred) else _needed(gate, state, where)
+    clock = state.clock
     hardest = int(np.argmax(gate.quantiles))
     return GateVerdict(
         log_harm=float(log_harm(state)),
@@ -54,13 +56,12 @@ def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
         estimate=_estimate(gate, state),
         interval=None,
         tolerance=max((q.tolerance for q in quantiles if math.isfinite(q.tolerance)), default=gate.tolerance),
-        harm_ratio=max(gate.harm, pod_margin(gate.noise.tau, state.candidate_pods, state.stable_pods)),
+        harm_ratio=float(slowdown(gate, clock)),
         needed_requests=needed,
-        needed_seconds=seconds_for(needed, int(state.step_candidate.sum()), state.elapsed - state.step_began),
-        deadline_test=gate.deadline_test,
+        needed_seconds=seconds_for(needed, int(state.step_candidate.sum()), clock.elapsed - float(clock.step_began)),
         deadline_p=None if math.isnan(p) else p,
         quantiles=quantiles,
-        notes=_notes(gate, quantiles),
+        notes=_notes(gate, quantiles, _pods(gate, state, where)),
     )
 
 
@@ -133,7 +134,7 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
         return None
     shape = seen / seen.sum()
     one = look_of(shape, shape * (others / requests))
-    level, phi = safe_level(gate), gate.noise.phi
+    level, phi = safe_level(gate), float(gate.noise.phi)
     shares = shares_over(seen)
     own, coarse = safe_e(gate, shares, where, one) / phi, coarse_e(gate, shares, where, one) / phi
     needed = [looks_needed(copies, growth, level=level) for copies, growth in zip(state.safe, own, strict=True)]
@@ -145,8 +146,17 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
     return max(needed) if math.isfinite(max(needed)) else None
 
 
-def _notes(gate: LatencyGate, quantiles: tuple[QuantileVerdict, ...]) -> tuple[str, ...]:
-    notes = [f"{_name(q.quantile)} {q.note}" for q in quantiles if q.note]
+def _pods(gate: LatencyGate, state: LatencyState, where: Brackets) -> str:
+    """Return how many pods it takes where these differ by as much as the tolerance in force, else ""."""
+    if not np.any(where.blurred):
+        return ""
+    clock = state.clock
+    return pods_needed(gate.noise, int(clock.candidate_pods), int(clock.stable_pods), gate.tolerance)
+
+
+def _notes(gate: LatencyGate, quantiles: tuple[QuantileVerdict, ...], pods: str) -> tuple[str, ...]:
+    notes = [pods] if pods else []
+    notes += [f"{_name(q.quantile)} {q.note}" for q in quantiles if q.note]
     notes += [
         f"{_name(q.quantile)} lies between {_seconds(q.lower)} and {_seconds(q.upper)}: with these buckets only a slow-down beyond "
         f"{q.tolerance:.2g}x is excluded, and more than {gate.coarse.ratio:g}x as many requests over {_seconds(q.upper)} "

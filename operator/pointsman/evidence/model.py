@@ -37,7 +37,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class Noise:
-    """What calibration learnt about the stable arm's noise.
+    """What calibration learnt about the stable arm's noise; arrays of the batch's shape for many rollouts.
 
     Attributes:
         phi: dispersion of counts between looks beyond Poisson, >= 1; every log e-value is divided by it.
@@ -45,12 +45,12 @@ class Noise:
         assumed: true where history was too short to measure tau: it then widens harm only.
     """
 
-    phi: float = 1.0
-    tau: float = 0.0
-    assumed: bool = False
+    phi: float | Numbers = 1.0
+    tau: float | Numbers = 0.0
+    assumed: bool | Flags = False
 
     def __post_init__(self) -> None:
-        if not (self.phi >= 1 and self.tau >= 0):
+        if not (np.all(np.greater_equal(self.phi, 1)) and np.all(np.greater_equal(self.tau, 0))):
             raise ValueError(f"noise needs phi >= 1 and tau >= 0, not phi {self.phi}, tau {self.tau}")
 
 
@@ -58,16 +58,36 @@ class Noise:
 class RateHistory:
     """Requests and bad ones of the stable arm in the hour before the rollout: pseudo-counts of the first guess of its rate."""
 
-    requests: int = 0
-    bad: int = 0
+    requests: Count = 0
+    bad: Count = 0
 
 
 @dataclass(frozen=True)
 class LatencyHistory:
-    """The stable arm's histogram of the hour before the rollout: ``edges`` in seconds, +Inf last, and requests per bucket."""
+    """The stable arm's histogram of the hour before the rollout: ``edges`` in seconds, +Inf last, and requests per bucket (..., B)."""
 
     edges: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
+    counts: tuple[int, ...] | Integers = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the stable arm's hour before the rollout says: what a gate takes over, and how much was looked at.
+
+    Attributes:
+        history: requests and bad ones, or the histogram.
+        noise: dispersion and spread between pods, measured or assumed.
+        seconds: how long the history is.
+        pods: how many pods it is of.
+        requests, bad: counts of the history; for latency, bad is slower than the edge over the highest quantile.
+    """
+
+    history: RateHistory | LatencyHistory
+    noise: Noise
+    seconds: float
+    pods: Count
+    requests: Count
+    bad: Count
 
 
 @dataclass(frozen=True)
@@ -150,15 +170,17 @@ class RateLook:
         candidate_requests, candidate_bad, stable_requests, stable_bad: increments since the look before.
         candidate_pods, stable_pods: pods that counted in each arm.
         elapsed: seconds of the deadline used up, since the first step (it stands still while paused).
+        at: the look's time in seconds on a clock that never stands still; only the deadline test asks for it.
     """
 
     candidate_requests: Count
     candidate_bad: Count
     stable_requests: Count
     stable_bad: Count
-    candidate_pods: int = 1
-    stable_pods: int = 1
+    candidate_pods: Count = 1
+    stable_pods: Count = 1
     elapsed: float = 0.0
+    at: float = 0.0
 
     def __post_init__(self) -> None:
         for arm, requests, bad in (
@@ -176,15 +198,16 @@ class LatencyLook:
     Attributes:
         edges: upper bucket edges in seconds, rising, +Inf last; B of them.
         candidate, stable: requests in each bucket (not cumulative), shape (..., B).
-        candidate_pods, stable_pods, elapsed: as in ``RateLook``.
+        candidate_pods, stable_pods, elapsed, at: as in ``RateLook``.
     """
 
     edges: tuple[float, ...]
     candidate: tuple[int, ...] | NDArray[np.int64]
     stable: tuple[int, ...] | NDArray[np.int64]
-    candidate_pods: int = 1
-    stable_pods: int = 1
+    candidate_pods: Count = 1
+    stable_pods: Count = 1
     elapsed: float = 0.0
+    at: float = 0.0
 
     def __post_init__(self) -> None:
         check_edges(self.edges)
@@ -261,7 +284,6 @@ class GateVerdict:
         allowed_excess: B, the excess that the tolerance allows at full traffic; None for latency.
         needed_requests: further candidate requests expected until Safe if both arms are equal; 0 when Safe, None if never so.
         needed_seconds: the same at this step's rate of candidate requests; None if unknown.
-        deadline_test: whether a deadline test shares the level of rollback.
         deadline_p: p-value of the deadline test once it was carried out, else None.
         quantiles: latency only.
         notes: sentences that belong beside the verdict.
@@ -282,7 +304,6 @@ class GateVerdict:
     allowed_excess: float | None = None
     needed_requests: float | None = None
     needed_seconds: float | None = None
-    deadline_test: bool = False
     deadline_p: float | None = None
     quantiles: tuple[QuantileVerdict, ...] = ()
     notes: tuple[str, ...] = ()

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pointsman.evidence import binomial, interval
+from pointsman.evidence.batch import spread
+from pointsman.evidence.clock import Clock, DeadlineTest
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, log_e
 from pointsman.evidence.model import (
     Counts,
+    Flags,
     GateVerdict,
     Integers,
     Numbers,
@@ -38,11 +41,8 @@ class RateState:
         totals, step: candidate's requests and bad, stable's requests and bad, of attempt and step, shape (..., 4).
         mantel: Mantel-Haenszel numerator and denominator of the ratio, shape (..., 2).
         contrast: sums of ``interval.strata``, shape (..., 43).
-        test: sums of ``binomial.strata`` of the last step, shape (..., 3).
-        test_p: p-value of the deadline test, nan until it was carried out, shape (...).
-        test_at: elapsed seconds at which it is carried out, inf for no test.
-        elapsed, step_began: seconds of the deadline used up, now and when the step began.
-        candidate_pods, stable_pods: pods at the last look, 0 before the first.
+        test: the last step's deadline test.
+        clock: time used up, and pods.
     """
 
     harm: Harm
@@ -52,13 +52,8 @@ class RateState:
     step: Integers
     mantel: Numbers
     contrast: Numbers
-    test: Numbers
-    test_p: Numbers
-    test_at: float
-    elapsed: float
-    step_began: float
-    candidate_pods: int
-    stable_pods: int
+    test: DeadlineTest
+    clock: Clock
 
 
 def start(gate: RateGate, batch: tuple[int, ...] = ()) -> RateState:
@@ -66,18 +61,13 @@ def start(gate: RateGate, batch: tuple[int, ...] = ()) -> RateState:
     return RateState(
         harm=Harm.begin((*batch, len(HARM_FACTORS))),
         safe=np.zeros((*batch, len(SAFE_FACTORS))),
-        nested=np.zeros((*batch, len(excesses(gate)), len(SAFE_FACTORS))),
+        nested=np.zeros((*batch, _excess_count(gate), len(SAFE_FACTORS))),
         totals=np.zeros((*batch, 4), dtype=np.int64),
         step=np.zeros((*batch, 4), dtype=np.int64),
         mantel=np.zeros((*batch, 2)),
         contrast=np.zeros((*batch, 2 + len(interval.RATIOS))),
-        test=np.zeros((*batch, 3)),
-        test_p=np.full(batch, math.nan),
-        test_at=math.inf,
-        elapsed=0.0,
-        step_began=0.0,
-        candidate_pods=0,
-        stable_pods=0,
+        test=DeadlineTest.begin(batch, 1),
+        clock=Clock.begin(batch),
     )
 
 
@@ -85,40 +75,36 @@ def fold(gate: RateGate, state: RateState, look: RateLook) -> RateState:
     """Return the state after one look; where an arm has no requests, only the totals change.
 
     Raises:
-        ValueError: the state was started by another gate, with other steps or another history.
+        ValueError: the state was started by another gate, with other steps.
     """
-    if state.nested.shape[-2] != len(excesses(gate)):
-        raise ValueError(
-            "the stored evidence belongs to a gate with other steps or another history: start the gate anew"
-        )
+    if state.nested.shape[-2] != _excess_count(gate):
+        raise ValueError("the stored evidence belongs to a gate with other steps: start the gate anew")
     fields = (look.candidate_requests, look.candidate_bad, look.stable_requests, look.stable_bad)
     counts = np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.int64) for c in fields)), axis=-1)
     arms = Arms(*(counts[..., i].astype(float) for i in range(4)))
-    stable = stable_rate(gate, state)
     phi = gate.noise.phi
     mixed, nested = arms.spread(1), arms.spread(2)
-    guess = stable[..., None]
-    margin = safety_margin(gate.noise, look.candidate_pods, look.stable_pods)
-    harm_line = Line(np.asarray(harm_ratio(gate, look.candidate_pods, look.stable_pods)), np.asarray(gate.harm.excess))
-    safe_line = Line(np.asarray(gate.tolerance.ratio / margin), np.asarray(gate.tolerance.excess))
-    nested_line = Line(np.asarray(1 / margin), np.asarray(excesses(gate))[:, None])
+    guess = stable_rate(gate, state)[..., None]
+    clock = state.clock.fold(look)
+    harm_line = Line(spread(harm_ratio(gate, clock)), np.asarray(gate.harm.excess))
+    nested_line = Line(spread(1 / _margin(gate, clock), 2), excesses(gate)[..., None])
     level = safe_level(gate)
-    elapsed = max(state.elapsed, look.elapsed)
-    tested = state.test + binomial.strata(arms, harm_line.ratio) if math.isfinite(state.test_at) else state.test
-    due = elapsed >= state.test_at and bool(np.all(np.isnan(state.test_p)))
     return replace(
         state,
         harm=state.harm.fold(
-            log_e(mixed, harm_line, guess, HARM_FACTORS) / phi,
+            log_e(mixed, harm_line, guess, HARM_FACTORS) / spread(phi),
             level=math.log(1 / (gate.false_rollback * gate.weight)),
-            phase=elapsed / gate.deadline,
+            phase=clock.elapsed / gate.deadline,
         ),
         safe=fold_safe(
-            state.safe, log_e(mixed, safe_line, guess, SAFE_FACTORS) / phi, level=level, count=len(SAFE_FACTORS)
+            state.safe,
+            log_e(mixed, _safe_line(gate, clock), guess, SAFE_FACTORS) / spread(phi),
+            level=level,
+            count=len(SAFE_FACTORS),
         ),
         nested=fold_safe(
             state.nested,
-            log_e(nested, nested_line, guess[..., None], SAFE_FACTORS) / phi,
+            log_e(nested, nested_line, guess[..., None], SAFE_FACTORS) / spread(phi, 2),
             level=level,
             count=len(SAFE_FACTORS),
         ),
@@ -126,11 +112,8 @@ def fold(gate: RateGate, state: RateState, look: RateLook) -> RateState:
         step=state.step + counts,
         mantel=state.mantel + _mantel(arms),
         contrast=state.contrast + interval.strata(arms),
-        test=tested,
-        test_p=binomial.p_value(tested, phi) if due else state.test_p,
-        elapsed=elapsed,
-        candidate_pods=look.candidate_pods,
-        stable_pods=look.stable_pods,
+        test=state.test.fold(binomial.strata(mixed, harm_line.ratio), at=look.at, phi=phi),
+        clock=clock,
     )
 
 
@@ -140,23 +123,19 @@ def next_step(state: RateState, deadline_test_at: float | None) -> RateState:
         state,
         safe=np.zeros_like(state.safe),
         step=np.zeros_like(state.step),
-        test=np.zeros_like(state.test),
-        test_p=np.full_like(state.test_p, math.nan),
-        test_at=math.inf if deadline_test_at is None else deadline_test_at,
-        step_began=state.elapsed,
+        test=DeadlineTest.begin(state.test.p.shape, 1, deadline_test_at),
+        clock=state.clock.next_step(),
     )
 
 
 def resume_step(state: RateState, earlier: RateState) -> RateState:
-    """Return ``state`` with the step's evidence of ``earlier``; its time so far counts as this step's again."""
+    """Return ``state`` with the step's evidence of ``earlier``."""
     return replace(
         state,
         safe=earlier.safe,
         step=earlier.step,
         test=earlier.test,
-        test_p=earlier.test_p,
-        test_at=earlier.test_at,
-        step_began=state.elapsed - (earlier.elapsed - earlier.step_began),
+        clock=state.clock.resume_step(earlier.clock),
     )
 
 
@@ -175,30 +154,48 @@ def safe_level(gate: RateGate) -> float:
     return math.log(1 / gate.false_promotion)
 
 
-def harm_ratio(gate: RateGate, candidate_pods: int, stable_pods: int) -> float:
-    """Return the ratio in force for harm: the gate's, or the pod margin where that is wider."""
-    return max(gate.harm.ratio, pod_margin(gate.noise.tau, candidate_pods, stable_pods))
+def harm_ratio(gate: RateGate, clock: Clock) -> Numbers:
+    """Return the ratio in force for harm, shape (...): the gate's, or the pod margin where that is wider."""
+    return np.maximum(gate.harm.ratio, pod_margin(gate.noise.tau, clock.candidate_pods, clock.stable_pods))
+
+
+def _margin(gate: RateGate, clock: Clock) -> Numbers:
+    return safety_margin(gate.noise, clock.candidate_pods, clock.stable_pods)
+
+
+def _safe_line(gate: RateGate, clock: Clock) -> Line:
+    return Line(spread(gate.tolerance.ratio / _margin(gate, clock)), np.asarray(gate.tolerance.excess))
 
 
 def stable_rate(gate: RateGate, state: RateState) -> Numbers:
     """Return the guess of the stable arm's rate from the hour before and the looks so far, inside (0, 1), shape (...)."""
-    bad, requests = _FIRST_GUESS
-    if gate.history.requests > 0:
-        share = min(1.0, _HISTORY_WEIGHT / gate.history.requests)
-        bad, requests = max(0.5, gate.history.bad * share), gate.history.requests * share + 1
+    had, had_bad = (np.asarray(count, dtype=float) for count in (gate.history.requests, gate.history.bad))
+    share = np.minimum(1.0, _HISTORY_WEIGHT / np.maximum(had, 1.0))
+    bad = np.where(had > 0, np.maximum(0.5, had_bad * share), _FIRST_GUESS[0])
+    requests = np.where(had > 0, had * share + 1, _FIRST_GUESS[1])
     return np.asarray((bad + state.totals[..., 3]) / (requests + state.totals[..., 2]))
 
 
-def allowed_excess(gate: RateGate) -> float:
-    """Return B = d + (R - 1) t_s, the excess rate that the tolerance allows at full traffic, with the calibrated t_s."""
-    rate = gate.history.bad / gate.history.requests if gate.history.requests > 0 else 0.0
-    return gate.tolerance.excess + max(0.0, gate.tolerance.ratio - 1) * rate
+def allowed_excess(gate: RateGate) -> Numbers:
+    """Return B = d + (R - 1) t_s, the excess rate that the tolerance allows at full traffic, with the calibrated t_s; shape (...)."""
+    rate = np.asarray(gate.history.bad) / np.maximum(gate.history.requests, 1)
+    return np.asarray(gate.tolerance.excess + max(0.0, gate.tolerance.ratio - 1) * rate)
 
 
-def excesses(gate: RateGate) -> tuple[float, ...]:
-    """Return the excess rates of the nested bound, falling: what the steps' shares need, and a coarse grid for people."""
-    needed = {allowed_excess(gate) / share * _UNDER for share in gate.shares if share > 0}
-    return tuple(sorted({d for d in (*_EXCESSES, *needed) if 0 < d < 1}, reverse=True))
+def excesses(gate: RateGate) -> Numbers:
+    """Return the excess rates of the nested bound, falling, shape (..., D): what the steps' shares need, and a coarse grid for people."""
+    allowed = allowed_excess(gate)
+    needed = [np.clip(allowed / share * _UNDER, _EXCESSES[-1] / 1e6, _EXCESSES[0]) for share in _later_shares(gate)]
+    grid = [np.full_like(allowed, excess) for excess in _EXCESSES]
+    return np.asarray(-np.sort(-np.stack([*grid, *needed], axis=-1), axis=-1))
+
+
+def _later_shares(gate: RateGate) -> list[float]:
+    return sorted({share for share in gate.shares if share > 0})
+
+
+def _excess_count(gate: RateGate) -> int:
+    return len(_EXCESSES) + len(_later_shares(gate))
 
 
 def excess_bound(gate: RateGate, state: RateState) -> Numbers:
@@ -209,8 +206,14 @@ def excess_bound(gate: RateGate, state: RateState) -> Numbers:
     """
     rejected = log_mean(state.nested) >= safe_level(gate)
     chain = np.cumprod(rejected, axis=-1).sum(axis=-1)
-    bounds: Numbers = np.asarray((1.0, *excesses(gate)))
-    return np.asarray(bounds[chain])
+    rates = np.broadcast_to(excesses(gate), rejected.shape)
+    bounds = np.concatenate([np.ones_like(rates[..., :1]), rates], axis=-1)
+    return np.take_along_axis(bounds, chain[..., None], axis=-1)[..., 0]
+
+
+def room_for(gate: RateGate, state: RateState, share: float | Numbers) -> Flags:
+    """Return where the failures that are not excluded yet would stay inside the tolerance at this share: U w <= B, shape (...)."""
+    return np.asarray(excess_bound(gate, state) * share <= allowed_excess(gate))
 
 
 def verdict(gate: RateGate, state: RateState) -> GateVerdict:
@@ -220,7 +223,8 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
     stable = float(stable_rate(gate, state))
     log_s, level = float(log_safe(state)), safe_level(gate)
     needed = _needed(gate, state, stable)
-    p = float(state.test_p)
+    p = float(state.test.p)
+    clock = state.clock
     return GateVerdict(
         log_harm=float(log_harm(state)),
         log_safe=log_s,
@@ -230,14 +234,13 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
         counts=Counts(*counts),
         step_counts=Counts(*step),
         estimate=float(state.mantel[0] / state.mantel[1]) if state.mantel[1] > 0 else None,
-        interval=interval.ratio_interval(state.contrast, error=INTERVAL_ERROR, phi=gate.noise.phi),
-        tolerance=gate.tolerance.ratio / safety_margin(gate.noise, state.candidate_pods, state.stable_pods),
-        harm_ratio=harm_ratio(gate, state.candidate_pods, state.stable_pods),
+        interval=interval.ratio_interval(state.contrast, error=INTERVAL_ERROR, phi=float(gate.noise.phi)),
+        tolerance=float(gate.tolerance.ratio / _margin(gate, clock)),
+        harm_ratio=float(harm_ratio(gate, clock)),
         excess_bound=float(excess_bound(gate, state)),
-        allowed_excess=allowed_excess(gate),
+        allowed_excess=float(allowed_excess(gate)),
         needed_requests=needed,
-        needed_seconds=seconds_for(needed, step[0], state.elapsed - state.step_began),
-        deadline_test=gate.deadline_test,
+        needed_seconds=seconds_for(needed, step[0], clock.elapsed - float(clock.step_began)),
         deadline_p=None if math.isnan(p) else p,
         notes=_notes(gate, state, stable),
     )
@@ -260,7 +263,7 @@ def _mantel(arms: Arms) -> Numbers:
 def _notes(gate: RateGate, state: RateState, stable: float) -> tuple[str, ...]:
     excess = gate.tolerance.excess
     widest = gate.tolerance.ratio * stable / (stable - excess) if stable > excess else math.inf
-    pods = pods_needed(gate.noise, state.candidate_pods, state.stable_pods, widest)
+    pods = pods_needed(gate.noise, int(state.clock.candidate_pods), int(state.clock.stable_pods), widest)
     assumed = "proven for these pods: how far pods differ was not measured" if gate.noise.assumed else ""
     return tuple(note for note in (pods, assumed) if note)
 
@@ -272,8 +275,7 @@ def _needed(gate: RateGate, state: RateState, stable: float) -> float | None:
         return None
     others = stable_requests / requests
     one = Arms(*(np.asarray(v) for v in (1.0, stable, others, others * stable)))
-    margin = safety_margin(gate.noise, state.candidate_pods, state.stable_pods)
-    line = Line(np.asarray(gate.tolerance.ratio / margin), np.asarray(gate.tolerance.excess))
-    growth = log_e(one.spread(1), line, np.asarray([stable]), SAFE_FACTORS) / gate.noise.phi
+    growth = log_e(one.spread(1), _safe_line(gate, state.clock), np.asarray([stable]), SAFE_FACTORS)
+    growth = growth / float(gate.noise.phi)
     needed = looks_needed(state.safe, growth, level=safe_level(gate))
     return needed if math.isfinite(needed) else None

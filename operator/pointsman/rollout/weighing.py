@@ -146,7 +146,9 @@ def weigh(
     proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
     if not proofs:
         return Balance(gates=weighed)
-    together = gates.combine(proofs, weights=numbers.weights(policy), false_rollback=policy.false_rollback)
+    together = gates.combine(
+        proofs, tested=(), weights=numbers.weights(policy), false_rollback=policy.false_rollback
+    )
     named = tuple(replace(one, verdict="Harm") if one.gate.name in together.harmful else one for one in weighed)
     return Balance(gates=named, harmful=together.harmful, rule=together.rule)
 

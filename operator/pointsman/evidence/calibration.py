@@ -1,0 +1,232 @@
+"""What the stable arm's hour before a rollout says of its noise: base rate, dispersion phi, spread between pods tau.
+
+Dispersion compares what a pod counted in an interval with its share of what all pods counted in it: incidents that hit all pods
+cancel, as they do between the arms. It is measured over single intervals and over longer and longer runs of them, because a
+pod's failures may come in bursts that last for minutes; a longer scale counts where it is significantly worse. The statistics
+are Pearson's for a table of pods and intervals with both margins fitted (McCullagh and Nelder, "Generalized Linear Models",
+1989, 4.5); the spread between pods is the moment estimate of DerSimonian and Laird, "Meta-analysis in clinical trials" (1986),
+of the pods' totals, counted only where they differ significantly. The pods of one arm, not the arms, are compared: nothing
+here depends on the candidate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pointsman.evidence.buckets import shares_over, stable_upper, tails, take
+from pointsman.evidence.model import (
+    LATENCY_LEVELS,
+    Calibration,
+    Flags,
+    Integers,
+    LatencyHistory,
+    Noise,
+    Numbers,
+    RateHistory,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ASSUMED_PHI, ASSUMED_TAU = 1.5, 0.1
+LEAST_PODS, LEAST_SECONDS, LEAST_BAD = 3, 600.0, 30
+_LEAST_RUNS = 10  # a scale is measured on at least so many runs of intervals
+_FITS = 6  # rounds of proportional fitting of both margins
+_SIGNIFICANT = 1.645  # standard deviations: one time in twenty without any spread
+
+
+class _Table(NamedTuple):
+    """Requests and bad ones of pods (last axis) in intervals, floats of shape (..., T, P); nothing counted where there was no sample."""
+
+    requests: Numbers
+    bad: Numbers
+
+    def joined(self, intervals: int) -> _Table:
+        """Return the table over runs of so many intervals; a last run that is not full is left out."""
+        runs = self.requests.shape[-2] // intervals
+
+        def join(values: Numbers) -> Numbers:
+            kept = values[..., : runs * intervals, :]
+            return np.asarray(kept.reshape(*kept.shape[:-2], runs, intervals, kept.shape[-1]).sum(axis=-2))
+
+        return _Table(join(self.requests), join(self.bad))
+
+
+class _Spread(NamedTuple):
+    """Dispersion of single intervals and of the worst scale, and tau of the log rate; shape (...)."""
+
+    phi: Numbers
+    tau: Numbers
+
+
+def of_rates(requests: Integers, bad: Integers, *, interval: float) -> Calibration:
+    """Return what a rate gate takes over from the stable arm's pods.
+
+    Args:
+        requests: increments per interval and pod, shape (..., T, P); -1 where a pod has none (no sample, a restart).
+        bad: bad ones of them, same shape.
+        interval: seconds between two samples.
+    """
+    table = _table(requests, bad)
+    spread = _spread(table)
+    total, total_bad = _total(table.requests), _total(table.bad)
+    pods, seconds = _pods(table), _intervals(table) * interval
+    assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | (total_bad < LEAST_BAD)
+    return Calibration(
+        history=RateHistory(requests=_plain(total), bad=_plain(total_bad)),
+        noise=_noise(spread.phi, spread.tau, assumed),
+        seconds=float(np.max(seconds)),
+        pods=_plain(pods),
+        requests=_plain(total),
+        bad=_plain(total_bad),
+    )
+
+
+def of_latency(
+    edges: tuple[float, ...], counts: Integers, *, quantiles: tuple[float, ...], interval: float
+) -> Calibration:
+    """Return what a latency gate takes over from the stable arm's pods: bad is slower than the edge over a quantile.
+
+    Every level that the harm process uses and that has enough slow requests over a finite edge is measured, and the worst
+    counts. A spread of the rate over an edge becomes one of the quantile by the slope of the distribution there.
+
+    Args:
+        edges: seconds, rising, +Inf last.
+        counts: increments per interval, pod and bucket, shape (..., T, P, B); -1 where a pod has none.
+        quantiles: those of the gate.
+        interval: seconds between two samples.
+    """
+    known = np.where(counts < 0, 0, counts)
+    histogram = known.sum(axis=(-3, -2))
+    levels = np.asarray(sorted({*LATENCY_LEVELS, *quantiles}))
+    upper, placed = stable_upper(histogram.astype(float), levels)
+    upper = np.minimum(upper, len(edges) - 2)
+    over = tails(known)
+    requests = known.sum(axis=-1)
+    missing = np.any(counts < 0, axis=-1)
+    slope = _slope(edges, histogram, upper)
+    shape = histogram.shape[:-1]
+    phi, tau, highest, measured = np.ones(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
+    for i in range(len(levels)):
+        at = upper[..., i][..., None, None, None]
+        slow = np.take_along_axis(over, np.broadcast_to(at, (*over.shape[:-1], 1)), axis=-1)[..., 0]
+        table = _table(np.where(missing, -1, requests), slow)
+        spread, bad = _spread(table), _total(table.bad)
+        enough = placed[..., i] & (bad >= LEAST_BAD)
+        measured = measured | enough
+        phi = np.where(enough, np.maximum(phi, spread.phi), phi)
+        tau = np.where(enough & (slope[..., i] > 0), np.maximum(tau, spread.tau / np.maximum(slope[..., i], 1e-9)), tau)
+        highest = np.where(placed[..., i], bad, highest)
+    table = _table(np.where(missing, -1, requests), np.zeros_like(requests))
+    pods, seconds = _pods(table), _intervals(table) * interval
+    assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | ~measured
+    return Calibration(
+        history=LatencyHistory(edges=edges, counts=histogram if histogram.ndim > 1 else tuple(histogram.tolist())),
+        noise=_noise(phi, tau, assumed),
+        seconds=float(np.max(seconds)),
+        pods=_plain(pods),
+        requests=_plain(histogram.sum(axis=-1)),
+        bad=_plain(highest),
+    )
+
+
+def _table(requests: Integers, bad: Integers | Numbers) -> _Table:
+    known = requests >= 0
+    return _Table(np.where(known, requests, 0.0), np.where(known, bad, 0.0))
+
+
+def _noise(phi: Numbers, tau: Numbers, assumed: Flags) -> Noise:
+    phi, tau = np.where(assumed, ASSUMED_PHI, phi), np.where(assumed, ASSUMED_TAU, tau)
+    if phi.ndim == 0:
+        return Noise(phi=float(phi), tau=float(tau), assumed=bool(assumed))
+    return Noise(phi=phi, tau=tau, assumed=assumed)
+
+
+def _spread(table: _Table) -> _Spread:
+    looks = np.maximum(_intervals(table), 1)
+    single, _ = _dispersion(table)
+    phi = single * (1 + 2 / np.sqrt(looks))
+    intervals = 2
+    worst = single
+    while table.requests.shape[-2] // intervals >= _LEAST_RUNS:
+        runs, freedom = _dispersion(table.joined(intervals))
+        significant = runs > single * (1 + 2 * np.sqrt(2 / np.maximum(freedom, 1)))
+        phi = np.where(significant, np.maximum(phi, runs), phi)
+        worst = np.where(significant, np.maximum(worst, runs), worst)
+        intervals *= 2
+    return _Spread(phi=np.maximum(1.0, phi), tau=_between(table, np.maximum(1.0, worst)))
+
+
+def _dispersion(table: _Table) -> tuple[Numbers, Numbers]:
+    """Return the variance of counts around each pod's share of an interval, in units of the binomial's, and its degrees of freedom."""
+    expected = _fitted(table)
+    total = table.bad.sum(axis=-1, keepdims=True)
+    rate = np.where(table.requests > 0, expected / np.maximum(table.requests, 1), 0.0)
+    share = expected / np.maximum(expected.sum(axis=-1, keepdims=True), 1e-300)
+    several = total > 1  # one bad request falls on one pod whatever the dispersion
+    around = np.where(several, (table.bad - expected) ** 2, 0.0).sum(axis=(-2, -1))
+    allowed = np.where(several, expected * (1 - share) * (1 - np.minimum(rate, 0.999)), 0.0).sum(axis=(-2, -1))
+    pods = _pods(table)
+    rows = np.asarray(several[..., 0]).sum(axis=-1)
+    freedom = np.maximum(rows - 1, 0) * np.maximum(pods - 1, 0)
+    fitted = np.where(freedom > 0, np.maximum(rows, 1) / np.maximum(rows - 1, 1), 1.0)  # the pods' own rates are fitted
+    return np.where(allowed > 0, around / np.maximum(allowed, 1e-300) * fitted, 1.0), freedom
+
+
+def _fitted(table: _Table) -> Numbers:
+    """Return expected bad requests with every interval's and every pod's total as counted (iterative proportional fitting)."""
+    rate = np.ones((*table.bad.shape[:-2], 1, table.bad.shape[-1]))
+    row, column = table.bad.sum(axis=-1, keepdims=True), table.bad.sum(axis=-2, keepdims=True)
+    level = np.ones_like(row)
+    for _ in range(_FITS):
+        level = row / np.maximum((table.requests * rate).sum(axis=-1, keepdims=True), 1e-300)
+        rate = column / np.maximum((table.requests * level).sum(axis=-2, keepdims=True), 1e-300)
+    level = row / np.maximum((table.requests * rate).sum(axis=-1, keepdims=True), 1e-300)
+    return np.asarray(table.requests * level * rate)
+
+
+def _between(table: _Table, phi: Numbers) -> Numbers:
+    """Return the sd of the pods' log rates beyond counting noise of dispersion ``phi``, 0 where it is not significant."""
+    level = table.bad.sum(axis=-1, keepdims=True) / np.maximum(table.requests.sum(axis=-1, keepdims=True), 1)
+    expected = (table.requests * level).sum(axis=-2)
+    variance = (table.requests * level * (1 - level)).sum(axis=-2)
+    counted = table.bad.sum(axis=-2)
+    q = np.where(variance > 0, (counted - expected) ** 2 / np.maximum(variance, 1e-300), 0.0).sum(axis=-1) / phi
+    freedom = np.maximum((expected > 0).sum(axis=-1) - 1, 0)
+    total = expected.sum(axis=-1)
+    weight = total - (expected**2).sum(axis=-1) / np.maximum(total, 1e-300)
+    weight = weight * total / np.maximum(variance.sum(axis=-1), 1e-300)
+    significant = q > freedom + _SIGNIFICANT * np.sqrt(2 * freedom)
+    squared = np.where(significant & (weight > 0), phi * (q - freedom) / np.maximum(weight, 1e-300), 0.0)
+    return np.sqrt(np.log1p(squared))
+
+
+def _slope(edges: tuple[float, ...], histogram: Integers, upper: Integers) -> Numbers:
+    """Return by how much the log of the share over an edge falls per unit of log time there, shape (..., Q); 0 where unknown."""
+    shares = np.log(shares_over(histogram))
+    over = tails(histogram)
+    ends = np.log(np.asarray(edges[:-1]))
+    last = len(ends) - 1
+    above = np.where(take(over, np.minimum(upper + 1, last)) > 0, np.minimum(upper + 1, last), upper)
+    below = np.maximum(upper - 1, 0)
+    width = ends[above] - ends[below]
+    fall = take(shares, below) - take(shares, above)
+    return np.where(width > 0, fall / np.maximum(width, 1e-9), 0.0)
+
+
+def _total(values: Numbers) -> Numbers:
+    return np.asarray(values.sum(axis=(-2, -1)))
+
+
+def _pods(table: _Table) -> Integers:
+    return np.asarray((table.requests.sum(axis=-2) > 0).sum(axis=-1))
+
+
+def _intervals(table: _Table) -> Integers:
+    return np.asarray((table.requests.sum(axis=-1) > 0).sum(axis=-1))
+
+
+def _plain(values: NDArray[np.float64] | Integers) -> int | Integers:
+    return int(values) if np.ndim(values) == 0 else np.asarray(values, dtype=np.int64)
