@@ -15,12 +15,14 @@ States are opaque and immutable. ``start`` takes a batch shape for simulations: 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from pointsman.evidence import latency, latency_verdict, rate, record
 from pointsman.evidence.batch import choose
+from pointsman.evidence.clock import Clock
 from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import Combination, Gate, LatencyGate, LatencyLook, Look, Numbers, RateGate, RateLook
 from pointsman.evidence.process import log_sum
@@ -135,6 +137,24 @@ def room_for(gate: Gate, state: State, share: float | Numbers) -> Flags:
     if isinstance(gate, RateGate) and isinstance(state, RateState):
         return rate.room_for(gate, state, share)
     return np.ones(state.test.p.shape, dtype=bool)
+
+
+def expected_requests(
+    gate: Gate, *, share: float, coming: float | None, candidate_pods: int, stable_pods: int
+) -> float:
+    """Return the candidate requests that a step is expected to need if both arms are as stable was; inf where none suffice.
+
+    Args:
+        gate: the gate, calibrated, of one rollout.
+        share: the candidate's share of the traffic in this step.
+        coming: the next step's share, for which there must be room; None: the last step, in which Safe must be proven.
+        candidate_pods: pods of the candidate in this step.
+        stable_pods: pods of stable.
+    """
+    clock = replace(Clock.begin(()), candidate_pods=np.asarray(candidate_pods), stable_pods=np.asarray(stable_pods))
+    if isinstance(gate, RateGate):
+        return rate.expected_requests(gate, clock, share=share, coming=coming)
+    return 0.0 if coming is not None else latency_verdict.expected_requests(gate, clock, share=share)
 
 
 def weights(serving: Collection[str], others: Collection[str] = ()) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from pointsman.evidence.latency import (
     safety_of,
     seen_before,
     slowdown,
+    start,
     tolerances,
     wide,
 )
@@ -29,6 +31,7 @@ from pointsman.evidence.process import looks_needed
 from pointsman.evidence.rate import seconds_for
 
 if TYPE_CHECKING:
+    from pointsman.evidence.clock import Clock
     from pointsman.evidence.model import Integers, LatencyGate
 
 _ENOUGH = 100  # requests of either arm before a ratio of quantiles is worth showing
@@ -129,11 +132,34 @@ def _estimate(gate: LatencyGate, state: LatencyState) -> float | None:
 def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | None:
     """Return further candidate requests until Safe if both arms are as stable is, at this step's split."""
     requests, others = float(state.step_candidate.sum()), float(state.step_stable.sum())
-    seen = seen_before(gate, state)
-    if requests <= 0 or others <= 0 or not np.all(where.known):
+    if requests <= 0 or others <= 0:
         return None
+    needed = _further(gate, state, where, others=others / requests)
+    return needed if math.isfinite(needed) else None
+
+
+def expected_requests(gate: LatencyGate, clock: Clock, *, share: float) -> float:
+    """Return the candidate requests expected until Safe if both arms are as stable was in the hour before; inf where none suffice.
+
+    Args:
+        gate: the gate, calibrated, of one rollout.
+        clock: the pods that are expected.
+        share: the candidate's share of the traffic.
+    """
+    state = replace(start(gate), clock=clock)
+    where = brackets(gate, state.edges, seen_before(gate, state), safety_of(gate, clock))
+    if np.any(where.blurred) or np.any(where.beyond):
+        return math.inf
+    return _further(gate, state, where, others=(1 - share) / share)
+
+
+def _further(gate: LatencyGate, state: LatencyState, where: Brackets, *, others: float) -> float:
+    """Return further candidate requests until Safe, with ``others`` requests to stable for each; inf if never, or unknown."""
+    seen = seen_before(gate, state)
+    if not np.all(where.known):
+        return math.inf
     shape = seen / seen.sum()
-    one = look_of(shape, shape * (others / requests))
+    one = look_of(shape, shape * others)
     level, phi = safe_level(gate), float(gate.noise.phi)
     shares = shares_over(seen)
     own, coarse = safe_e(gate, shares, where, one) / phi, coarse_e(gate, shares, where, one) / phi
@@ -143,7 +169,7 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
         for copies, growth, needs in zip(state.coarse, coarse, wide(gate, state, where), strict=True)
         if needs
     ]
-    return max(needed) if math.isfinite(max(needed)) else None
+    return max(needed)
 
 
 def _pods(gate: LatencyGate, state: LatencyState, where: Brackets) -> str:

@@ -273,9 +273,31 @@ def _needed(gate: RateGate, state: RateState, stable: float) -> float | None:
     requests, _, stable_requests, _ = (float(c) for c in state.step)
     if requests <= 0 or stable_requests <= 0:
         return None
-    others = stable_requests / requests
-    one = Arms(*(np.asarray(v) for v in (1.0, stable, others, others * stable)))
-    growth = log_e(one.spread(1), _safe_line(gate, state.clock), np.asarray([stable]), SAFE_FACTORS)
-    growth = growth / float(gate.noise.phi)
+    line = _safe_line(gate, state.clock)
+    growth = _growth(gate, line, stable=stable, others=stable_requests / requests)
     needed = looks_needed(state.safe, growth, level=safe_level(gate))
     return needed if math.isfinite(needed) else None
+
+
+def expected_requests(gate: RateGate, clock: Clock, *, share: float, coming: float | None) -> float:
+    """Return the candidate requests that a step is expected to need if both arms have the calibrated rate; inf where none suffice.
+
+    Args:
+        gate: the gate, calibrated, of one rollout.
+        clock: the pods that are expected.
+        share: the candidate's share of the traffic in this step.
+        coming: the next step's share, for which there must be room; None: the last step, in which Safe must be proven.
+    """
+    stable = float(stable_rate(gate, start(gate)))
+    line = _safe_line(gate, clock)
+    if coming is not None:
+        excess = min(float(allowed_excess(gate)) / coming * _UNDER, _EXCESSES[0])
+        line = Line(spread(1 / _margin(gate, clock)), np.asarray(excess))
+    growth = _growth(gate, line, stable=stable, others=(1 - share) / share)
+    return looks_needed(np.zeros_like(SAFE_FACTORS), growth, level=safe_level(gate))
+
+
+def _growth(gate: RateGate, line: Line, *, stable: float, others: float) -> Numbers:
+    """Return the expected log e-value of each safety copy per candidate request if both arms have the rate ``stable``."""
+    one = Arms(*(np.asarray(v) for v in (1.0, stable, others, others * stable)))
+    return log_e(one.spread(1), line, np.asarray([stable]), SAFE_FACTORS) / float(gate.noise.phi)
