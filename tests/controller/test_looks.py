@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from pointsman.controller.keys import Key, deployment
 from pointsman.controller.looks import Looks, NoReader, aligned
 from pointsman.signals.profiles import Question, Shape
-from pointsman.signals.queries import Labels, Query
+from pointsman.signals.queries import Labels, Query, RangeQuery
 from pointsman.signals.reading import NoData, Reading, Watch
-from pointsman.signals.samples import Answer, Failed
+from pointsman.signals.samples import Answer, Failed, RangeAnswer
 from tests.controller.fake import until
 
 BEGIN = datetime(2026, 1, 1, 10, 0, 3, tzinfo=UTC)
@@ -37,6 +38,7 @@ class Scene:
         self.now = BEGIN
         self.read_at: list[datetime] = []
         self.queries: list[int] = []
+        self.ranges: list[tuple[int, datetime]] = []
         self.delivered: list[tuple[str, Reading]] = []
         self.counted: list[tuple[int, int]] = []
         self.hold: asyncio.Event | None = None
@@ -51,6 +53,11 @@ class Scene:
         self.queries.append(len(asked))
         if self.hold is not None:
             await self.hold.wait()
+        return dict.fromkeys(asked, Failed("no answer"))
+
+    async def read_ranges(self, queries: Iterable[RangeQuery], at: datetime) -> dict[RangeQuery, RangeAnswer]:
+        asked = list(queries)
+        self.ranges.append((len(asked), at))
         return dict.fromkeys(asked, Failed("no answer"))
 
     def looked(self, rollouts: int, failed: int, seconds: float) -> None:
@@ -166,6 +173,17 @@ async def test_a_bug_in_one_look_does_not_end_looking(monkeypatch: pytest.Monkey
     await until(lambda: scene.delivered)
     running.cancel()
     assert scene.read_at == [at(17)]
+
+
+async def test_the_past_is_read_together_with_the_look_that_asks_for_it() -> None:
+    scene = Scene()
+    scene.looks.watch(key("a"), replace(watch("a"), calibrate=timedelta(hours=1)), TEN)
+    scene.looks.watch(key("b"), watch("b"), TEN)
+    scene.now = at(10)
+    await scene.looks.look(scene.now)
+    assert (scene.queries, scene.ranges) == ([2], [(1, at(10))])
+    a, b = (reading for _, reading in scene.delivered)
+    assert (a.past, b.past) == ({"errors": NoData("no answer")}, {})
 
 
 async def test_without_a_prometheus_every_answer_says_what_to_set() -> None:

@@ -57,6 +57,12 @@ def vector(*samples: tuple[dict[str, str], str], **more: Any) -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "vector", "result": result}, **more}
 
 
+def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]], **more: Any) -> dict[str, Any]:
+    """A successful answer to a range query."""
+    result = [{"metric": labels, "values": points} for labels, points in series]
+    return {"status": "success", "data": {"resultType": "matrix", "result": result}, **more}
+
+
 @contextmanager
 def misbehaving(behaviour: Behaviour) -> Iterator[Fake]:
     """A server on a free port."""

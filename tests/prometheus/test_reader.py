@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pointsman.prometheus.reader import Reader
-from pointsman.signals.queries import Query
-from pointsman.signals.samples import Answer, Failed, Sample
-from tests.prometheus.fake import Behaviour, Handler, misbehaving, vector
+from pointsman.signals.queries import Query, RangeQuery
+from pointsman.signals.samples import Answer, Failed, Sample, Series
+from tests.prometheus.fake import Behaviour, Handler, matrix, misbehaving, vector
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 UP = Query("up", about="up of churn-11111111")
 HITS = Query("hits_total", about="hits_total of churn-11111111")
+HOUR = RangeQuery("up", about="the past of up", seconds=3600, step=10)
 PATIENT = timedelta(seconds=30)  # far longer than any answer here takes
 SHORT = timedelta(seconds=0.2)
 
@@ -280,3 +281,47 @@ def test_what_is_no_url_is_refused_when_the_reader_is_made(url: str) -> None:
     with pytest.raises(ValueError, match=r"write one such as http://prometheus\.monitoring:9090") as error:
         Reader(url)
     assert "pw" not in str(error.value)
+
+
+async def test_a_range_goes_to_its_own_endpoint_with_milliseconds_and_comes_back_as_series() -> None:
+    answer = matrix(({"pod": "a"}, [(1_772_000_000, "3"), (1_772_000_010.5, "NaN")]), ({"pod": "b"}, []))
+    with misbehaving(lambda server: server.answer(answer)) as fake:
+        async with reader(f"{fake.url}/prefix") as made:
+            found = (await made.read_ranges([HOUR, HOUR], AT))[HOUR]
+    assert fake.lines == ["POST /prefix/api/v1/query_range HTTP/1.1"]
+    (form,) = fake.asked
+    assert (form["query"], form["step"]) == ("up", "10")
+    assert (float(form["start"]), float(form["end"])) == (AT.timestamp() - 3600, AT.timestamp())
+    assert form["timeout"].endswith("ms")
+    assert not isinstance(found, Failed)
+    a, b = found
+    assert (a.labels, a.times, a.values[0]) == ({"pod": "a"}, (1_772_000_000.0, 1_772_000_010.5), 3.0)
+    assert math.isnan(a.values[1])
+    assert b == Series({"pod": "b"}, (), ())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says"),
+    [
+        (lambda server: server.answer(matrix(warnings=["a store is away"])), "gave partial data for the past of up"),
+        (lambda server: server.answer(vector()), "with 'vector' where a matrix belongs"),
+        (lambda server: server.answer(b"<html>"), "answers with an HTML page"),
+        (
+            lambda server: server.answer({"status": "success", "data": {"resultType": "matrix", "result": [{}]}}),
+            "samples that cannot be read",
+        ),
+    ],
+)
+async def test_a_range_without_a_usable_answer_says_why(behaviour: Behaviour, says: str) -> None:
+    with misbehaving(behaviour) as fake:
+        async with reader(fake.url) as made:
+            answer = (await made.read_ranges([HOUR], AT))[HOUR]
+    assert isinstance(answer, Failed)
+    assert says in answer.reason
+
+
+async def test_a_slow_range_is_given_up_with_the_look() -> None:
+    with misbehaving(lambda server: server.fake.done.wait() and None) as fake:
+        async with reader(fake.url, SHORT) as made:
+            answer = (await made.read_ranges([HOUR], AT))[HOUR]
+    assert answer == Failed(f"Prometheus at {fake.url} did not answer within 0.2 s")

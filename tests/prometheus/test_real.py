@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +19,7 @@ from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold
 from pointsman.signals.profiles import Unanswerable, ask, gateway
 from pointsman.signals.queries import plan, promql
-from pointsman.signals.reading import Answered, Counts, Faulty, NoData, Watch
+from pointsman.signals.reading import Answered, Counts, Faulty, NoData, RatePast, Watch
 from pointsman.signals.samples import Failed
 from tests.prometheus.real import PATIENCE, Exporter, Prometheus
 
@@ -238,6 +238,39 @@ async def test_counts_are_exact_while_requests_and_scrapes_go_on(world: World, r
     thread.join()
     assert (failed, total) == (served[0] // 2, served[0])
     assert looks > 5
+
+
+async def test_the_past_is_what_was_counted_second_by_second(world: World, reader: Reader) -> None:
+    """Five seconds of a candidate's pod that serves all the time, read as if it were stable, beside what it really served."""
+    served = [0]
+
+    def page() -> str:
+        served[0] += 7  # with each scrape
+        ok = f'hits_total{{path="/v2/models/m/infer",code="200"}} {served[0] - served[0] // 7}\n'
+        return f'{QUIET}{ok}hits_total{{path="/v2/models/m/infer",code="500"}} {served[0] // 7}\n'
+
+    world.rollouts["exact"].candidate.page = page
+    forward = watch("exact", ERRORS)
+    asked = replace(
+        forward,
+        stable=forward.candidate,
+        candidate=forward.stable,
+        calibrate=timedelta(seconds=5),
+        interval=timedelta(seconds=1),
+    )
+    made = plan([asked])
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        at = datetime.now(UTC)
+        answers, ranges = await reader.read(made.queries, at), await reader.read_ranges(made.ranges, at)
+        past = look(made, answers, at, ranges=ranges).read(asked).past["gate"]
+        if isinstance(past, RatePast) and (past.requests > 0).all():
+            break
+        assert time.monotonic() < deadline, f"still {past}"
+        await asyncio.sleep(0.2)
+    assert (past.seconds, past.pods, past.requests.shape) == (1, ("exact-2-abc",), (5, 1))
+    assert (past.requests == past.bad * 7).all()
+    assert 5 * 7 <= past.requests.sum() <= served[0]
 
 
 async def test_a_thousand_rollouts_are_two_queries_with_one_answer_each(reader: Reader) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -13,9 +13,9 @@ import structlog
 
 from pointsman.controller.keys import Key
 from pointsman.signals import counts, queries
-from pointsman.signals.queries import Labels, Query
+from pointsman.signals.queries import Labels, Query, RangeQuery
 from pointsman.signals.reading import Reading, Watch
-from pointsman.signals.samples import Answer, Failed
+from pointsman.signals.samples import Answer, Failed, RangeAnswer
 
 _log = structlog.get_logger(__name__)
 
@@ -25,6 +25,9 @@ class Reader(Protocol):
 
     async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:
         """An answer for every query, all at one evaluation time."""
+
+    async def read_ranges(self, queries: Iterable[RangeQuery], at: datetime) -> dict[RangeQuery, RangeAnswer]:
+        """An answer for every query of the time before."""
 
 
 class Gauge(Protocol):
@@ -39,8 +42,14 @@ class NoReader:
 
     async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:  # noqa: ARG002  Reader's
         """Every query fails, and says what to do."""
-        failed = Failed("the operator has no Prometheus: set `prometheus.url` in the Helm chart (--prometheus-url)")
-        return dict.fromkeys(queries, failed)
+        return dict.fromkeys(queries, _NOBODY)
+
+    async def read_ranges(self, queries: Iterable[RangeQuery], at: datetime) -> dict[RangeQuery, RangeAnswer]:  # noqa: ARG002  Reader's
+        """Likewise."""
+        return dict.fromkeys(queries, _NOBODY)
+
+
+_NOBODY = Failed("the operator has no Prometheus: set `prometheus.url` in the Helm chart (--prometheus-url)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,10 @@ class _Rollout:
     watch: Watch
     interval: timedelta
     due: datetime
+
+
+def _failures(answers: Mapping[Query, Answer] | Mapping[RangeQuery, RangeAnswer]) -> dict[str, str]:
+    return {query.about: answer.reason for query, answer in answers.items() if isinstance(answer, Failed)}
 
 
 def aligned(now: datetime, interval: timedelta) -> datetime:
@@ -110,13 +123,14 @@ class Looks:
                 watch=rollout.watch, interval=rollout.interval, due=aligned(now, rollout.interval)
             )
         plan = queries.plan([rollout.watch for rollout in due.values()], self._labels)
-        answers = await self._reader.read(plan.queries, now)
-        look = counts.look(plan, answers, now)
+        reading, before = self._reader.read(plan.queries, now), self._reader.read_ranges(plan.ranges, now)
+        answers, ranges = await asyncio.gather(reading, before)
+        look = counts.look(plan, answers, now, ranges=ranges)
         for key, rollout in due.items():
             current = self._rollouts.get(key)
             if current is not None and current.watch == rollout.watch:  # else it ended, or is another, meanwhile
                 self._deliver(key, look.read(rollout.watch))
-        failed = {query.about: answer.reason for query, answer in answers.items() if isinstance(answer, Failed)}
+        failed = _failures(answers) | _failures(ranges)
         self._tell(failed)
         self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())
 

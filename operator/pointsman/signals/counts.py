@@ -7,15 +7,28 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from pointsman.api.rolloutpolicy import Source
-from pointsman.signals import histogram
+from pointsman.signals import histogram, past
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.profiles import Arm, Question, Shape
-from pointsman.signals.queries import CLUSTER, FAILED, NOWHERE, PART, PRESENT, STARTED, UNLABELLED, Labels, Plan, Query
-from pointsman.signals.reading import Answered, ArmCounts, Counts, Faulty, NoData, PodCount, Reading, Watch
-from pointsman.signals.samples import Answer, Failed, Sample
+from pointsman.signals.queries import (
+    CLUSTER,
+    FAILED,
+    NOWHERE,
+    PART,
+    PRESENT,
+    STARTED,
+    UNLABELLED,
+    Labels,
+    Plan,
+    Query,
+    RangeQuery,
+    span,
+)
+from pointsman.signals.reading import Answered, ArmCounts, Counts, Faulty, NoData, Past, PodCount, Reading, Watch
+from pointsman.signals.samples import Answer, Failed, RangeAnswer, Sample, Series
 
 Owner: TypeAlias = tuple[str, str]
 """Namespace and name of a revision."""
@@ -23,20 +36,26 @@ Owner: TypeAlias = tuple[str, str]
 _Target: TypeAlias = tuple[str, str]
 """Job and instance: what Prometheus scrapes."""
 
+_Labelled = TypeVar("_Labelled", Sample, Series)
 _Table: TypeAlias = Mapping[Owner, Sequence[Sample]]
 
 
-def look(plan: Plan, answers: Mapping[Query, Answer], at: datetime) -> Look:
+def look(
+    plan: Plan, answers: Mapping[Query, Answer], at: datetime, *, ranges: Mapping[RangeQuery, RangeAnswer] | None = None
+) -> Look:
     """Sort the answers of one look by revision, once for all rollouts.
 
     Args:
         plan: the look's plan.
         answers: one for each of its queries.
-        at: the time at which they were evaluated.
+        at: the time at which they were evaluated, and the end of the ranges.
+        ranges: one answer for each of the plan's ranges, if it has any.
     """
+    asked = {query: shape for ((shape, _, _), _), query in plan.past.items()}
     return Look(
         at=at,
-        labels=plan.labels,
+        plan=plan,
+        past={query: _by_owner(asked[query].source, answer, plan.labels) for query, answer in (ranges or {}).items()},
         series={shape: _by_owner(shape.source, answers[query], plan.labels) for shape, query in plan.shapes.items()},
         up={source: _by_owner(source, answers[query], plan.labels) for source, query in plan.freshness.items()},
     )
@@ -47,13 +66,39 @@ class Look:
     """The answers of one look, by revision."""
 
     at: datetime
-    labels: Labels
+    plan: Plan
+    past: Mapping[RangeQuery, Mapping[Owner, Sequence[Series]] | Failed]
     series: Mapping[Shape, _Table | Failed]
     up: Mapping[Source, _Table | Failed]
 
     def read(self, watch: Watch) -> Reading:
         """What this look says about one rollout; `watch` is one of those that the plan was made of."""
-        return Reading(at=self.at, gates={question.gate: self._answer(watch, question) for question in watch.questions})
+        return Reading(
+            at=self.at,
+            gates={question.gate: self._answer(watch, question) for question in watch.questions},
+            past={}
+            if watch.calibrate is None
+            else {one.gate: self._past(watch, one.stable) for one in watch.questions},
+        )
+
+    def _past(self, watch: Watch, shape: Shape) -> Past | NoData:
+        """What this look says about the time before it."""
+        long = span(watch)
+        query = None if long is None else self.plan.past.get(((shape, watch.namespace, watch.stable), long))
+        if long is None or query is None or query not in self.past:
+            return NoData("the past was not asked for")
+        series = self.past[query]
+        if isinstance(series, Failed):
+            return NoData(series.reason)
+        return past.read(
+            shape,
+            series.get((watch.namespace, watch.stable), ()),
+            who=f"stable revision {watch.stable}",
+            at=self.at,
+            span=long,
+            warmup=watch.warmup,
+            pod=self.plan.labels.pod,
+        )
 
     def _answer(self, watch: Watch, question: Question) -> Answered:
         try:
@@ -77,7 +122,7 @@ class Look:
         who = f"{arm} revision {owner[1]}"
         scraped, starts = (_of_runtime if shape.source == "Runtime" else _of_gateway)(watch, owner, series, up)
         if not scraped:
-            return NoData(_no_target(who, owner, shape, up, self.labels))
+            return NoData(_no_target(who, owner, shape, up, self.plan.labels))
         return _read_arm(
             shape,
             who=who,
@@ -85,7 +130,7 @@ class Look:
             series=[sample for sample in series.get(owner, ()) if sample.labels.get(PART) in (None, FAILED)],
             started={_target(sample): sample.value for sample in starts if sample.labels.get(PART) == STARTED},
             clock=_Clock(at=self.at, stale_after=watch.stale_after),
-            pod=self.labels.pod,
+            pod=self.plan.labels.pod,
         )
 
 
@@ -125,10 +170,12 @@ class _Arm:
     missing: Mapping[str, str]
 
 
-def _by_owner(source: Source, answer: Answer, labels: Labels) -> _Table | Failed:
+def _by_owner(
+    source: Source, answer: tuple[_Labelled, ...] | Failed, labels: Labels
+) -> Mapping[Owner, Sequence[_Labelled]] | Failed:
     if isinstance(answer, Failed):
         return answer
-    table: dict[Owner, list[Sample]] = defaultdict(list)
+    table: dict[Owner, list[_Labelled]] = defaultdict(list)
     for sample in answer:
         if source == "Runtime":
             owner = (sample.labels.get(labels.namespace, ""), sample.labels.get(labels.revision, ""))

@@ -35,13 +35,13 @@ def read(pod: str, series: Sequence[Sample], unit: Unit) -> Histogram | None:
         return None
     parts: dict[frozenset[tuple[str, str]], dict[float, int]] = defaultdict(dict)
     for sample in series:
-        edge = _edge(pod, sample.labels.get("le"), unit)
+        upper = edge(pod, sample.labels.get("le"), unit)
         rest = frozenset(item for item in sample.labels.items() if item[0] != "le")
-        if edge in parts[rest]:
+        if upper in parts[rest]:
             raise FaultError(f"pod {pod} exports the bucket le={sample.labels.get('le')!r} twice")
-        parts[rest][edge] = whole(pod, sample)
+        parts[rest][upper] = whole(pod, sample)
     histograms = [_histogram(pod, buckets) for buckets in parts.values()]
-    edges = tuple(edge for edge in common_edges(histograms) if edge > 0)  # nothing takes no time: le="0" tells nothing
+    edges = tuple(one for one in common_edges(histograms) if one > 0)  # nothing takes no time: le="0" tells nothing
     summed = tuple(sum(column) for column in zip(*(project(one, edges) for one in histograms), strict=True))
     return Histogram(edges=edges, cells=summed)
 
@@ -63,12 +63,12 @@ def on_edges(histograms: Mapping[str, Histogram | None], edges: tuple[float, ...
 def project(one: Histogram, edges: tuple[float, ...]) -> tuple[int, ...]:
     """The cells of a histogram on a subset of its edges."""
     cells = dict(zip(one.edges, one.cells, strict=True))
-    return tuple(cells[edge] for edge in edges)
+    return tuple(cells[upper] for upper in edges)
 
 
 def _histogram(pod: str, buckets: Mapping[float, int]) -> Histogram:
     edges = tuple(sorted(buckets))
-    cells = tuple(buckets[edge] for edge in edges)
+    cells = tuple(buckets[upper] for upper in edges)
     if edges[-1] != math.inf:
         raise FaultError(f'pod {pod} exports a histogram without the bucket le="+Inf"')
     for (low, fewer), (high, more) in pairwise(zip(edges, cells, strict=True)):
@@ -79,12 +79,16 @@ def _histogram(pod: str, buckets: Mapping[float, int]) -> Histogram:
     return Histogram(edges=edges, cells=cells)
 
 
-def _edge(pod: str, le: str | None, unit: Unit) -> float:
-    """A bucket's edge in seconds; divided as a decimal, so that 2.5 ms and 0.0025 s are the same edge."""
+def edge(pod: str, le: str | None, unit: Unit) -> float:
+    """A bucket's edge in seconds; divided as a decimal, so that 2.5 ms and 0.0025 s are the same edge.
+
+    Raises:
+        FaultError: `le` is no number.
+    """
     try:
-        edge = float(Decimal(le or "") / _PER_SECOND[unit])
+        seconds = float(Decimal(le or "") / _PER_SECOND[unit])
     except InvalidOperation:
-        edge = math.nan
-    if math.isnan(edge):
+        seconds = math.nan
+    if math.isnan(seconds):
         raise FaultError(f"pod {pod} exports a bucket with le={le!r}, which is no number")
-    return edge
+    return seconds

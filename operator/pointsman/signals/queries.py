@@ -1,10 +1,12 @@
-"""From questions to PromQL: one instant query per shape over all active rollouts, and one per source for freshness."""
+"""From questions to PromQL: one instant query per shape over all active rollouts, one per source for freshness, and ranges of the past."""
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from pointsman.api.rolloutpolicy import Source
 from pointsman.signals.profiles import Matchers, Shape
@@ -22,6 +24,18 @@ CLUSTER: Final = "envoy_cluster_name"
 _CLUSTER_GAUGE = "envoy_cluster_membership_total"  # exported from the start, unlike a counter that has not moved
 _UPTIME = "envoy_server_uptime"
 _TARGET = "(job, instance)"
+
+
+_STEPS: Final = 360
+_AT_ONCE: Final = 16  # revisions in a range query: 16 x 50 pods x 20 buckets x 360 steps are 6 million points
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far a look goes back, in seconds, and in which steps."""
+
+    seconds: float
+    step: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +57,45 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeQuery:
+    """A query of the `seconds` before the look, evaluated every `step` seconds."""
+
+    text: str
+    about: str
+    seconds: float
+    step: float
+
+
+Arm: TypeAlias = tuple[Shape, str, str]
+"""A shape, and the namespace and name of the revision that it is asked of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The queries of one look: their number grows with shapes, never with rollouts."""
+    """The queries of one look: their number grows with shapes, never with rollouts.
+
+    past  by what is asked of whom; one query per shape, window and step for at most `_AT_ONCE` revisions together
+    """
 
     labels: Labels
     shapes: Mapping[Shape, Query]
     freshness: Mapping[Source, Query]
+    past: Mapping[tuple[Arm, Span], RangeQuery] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """All of them, each once."""
+        """All instant ones, each once."""
         return (*self.shapes.values(), *self.freshness.values())
+
+    @property
+    def ranges(self) -> tuple[RangeQuery, ...]:
+        """All of the past, each once."""
+        return tuple(dict.fromkeys(self.past.values()))
 
 
 def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
     """The queries that answer all questions of all watches."""
+    watches = tuple(watches)
     revisions: dict[Shape, set[tuple[str, str]]] = {}
     for watch in watches:
         for question in watch.questions:
@@ -68,7 +106,16 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
     for source in sorted({shape.source for shape in revisions}):
         asked = sorted({pair for shape, pairs in revisions.items() if shape.source == source for pair in pairs})
         freshness[source] = _runtime_up(asked, labels) if source == "Runtime" else _gateway_up(asked)
-    return Plan(labels=labels, shapes=shapes, freshness=freshness)
+    return Plan(labels=labels, shapes=shapes, freshness=freshness, past=_past(watches, labels))
+
+
+def span(watch: Watch) -> Span | None:
+    """The past that a watch asks for: steps of whole seconds, no more of them than `_STEPS`."""
+    if watch.calibrate is None:
+        return None
+    seconds = watch.calibrate.total_seconds()
+    step = math.ceil(max(watch.interval.total_seconds(), seconds / _STEPS))
+    return Span(seconds=step * max(1, math.floor(seconds / step)), step=step)
 
 
 def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
@@ -103,6 +150,40 @@ def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) ->
         parts.append(_mark(present, PRESENT))
         parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
     return Query(text=" or ".join(parts), about=f"{metric} of {_who(pairs)}")
+
+
+def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Arm, Span], RangeQuery]:
+    asked: dict[tuple[Shape, Span], set[tuple[str, str]]] = defaultdict(set)
+    for watch in watches:
+        long = span(watch)
+        if long is not None:
+            for question in watch.questions:
+                asked[question.stable, long].add((watch.namespace, watch.stable))
+    found: dict[tuple[Arm, Span], RangeQuery] = {}
+    for (shape, long), pairs in asked.items():
+        ordered = sorted(pairs)
+        for begin in range(0, len(ordered), _AT_ONCE):
+            group = ordered[begin : begin + _AT_ONCE]
+            query = _counters_before(shape, group, labels, long)
+            found.update({((shape, *pair), long): query for pair in group})
+    return found
+
+
+def _counters_before(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, long: Span) -> RangeQuery:
+    """Each pod's counters as they rose: summed over what tells its series apart, never over pods."""
+    runtime = shape.source == "Runtime"
+    metric = shape.metric if shape.signal == "Errors" else f"{shape.metric}_bucket"
+    arms = _pods(pairs, labels) if runtime else _clusters(pairs)
+    owner = (labels.namespace, labels.revision, labels.pod) if runtime else (CLUSTER, labels.pod)
+    by = ",".join(dict.fromkeys((*owner, "job", "instance")))
+    parts = [f"sum by ({by}{'' if shape.signal == 'Errors' else ',le'}) ({_select(metric, arms, shape.match)})"]
+    if shape.signal == "Errors":
+        parts.append(_mark(f"sum by ({by}) ({_select(metric, arms, shape.match, shape.failed)})", FAILED))
+    if runtime:
+        parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
+    return RangeQuery(
+        text=" or ".join(parts), about=f"the past of {metric} of {_who(pairs)}", seconds=long.seconds, step=long.step
+    )
 
 
 def _runtime_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from pointsman.signals.profiles import Question
 
 _SHORTEST = timedelta(seconds=60)
@@ -74,23 +77,73 @@ class Counts:
 Answered: TypeAlias = Counts | NoData | Faulty
 
 
+Whole: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatePast:
+    """What stable's pods counted in the time before a look, for an Errors gate.
+
+    seconds   length of one of the T intervals, the last one ends at the look
+    pods      the P pods, by name
+    requests  (T, P); -1 where the pod has no sample, was not warm or started anew in that interval
+    bad       (T, P); of these, the failures; -1 where `requests` is
+    """
+
+    seconds: float
+    pods: tuple[str, ...]
+    requests: Whole
+    bad: Whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatencyPast:
+    """The same for a latency signal.
+
+    edges   (B,) in seconds, rising, +Inf last: those that all of the pods have
+    counts  (T, P, B) requests per bucket, not cumulative; -1 in all buckets where a `RatePast` has -1
+    """
+
+    seconds: float
+    pods: tuple[str, ...]
+    edges: tuple[float, ...]
+    counts: Whole
+
+
+Past: TypeAlias = RatePast | LatencyPast
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at one rollout: an entry for each question of its watch, by gate name."""
+    """One look at one rollout.
+
+    gates  an entry for each question of its watch, by gate name
+    past   likewise, where the watch asked for it
+    """
 
     at: datetime
     gates: Mapping[str, Answered]
+    past: Mapping[str, Past | NoData] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One active rollout: the two revisions (by name) and what to ask about them."""
+    """One active rollout: the two revisions (by name) and what to ask about them.
+
+    stale_after  how old the newest scrape may be
+    calibrate    read also what stable's pods counted in this long before the look; for a rollout's first look
+    interval     between two looks, and the shortest interval of what is read of the past
+    warmup       requests that a process serves before it counts
+    """
 
     namespace: str
     stable: str
     candidate: str
     questions: tuple[Question, ...]
     stale_after: timedelta = _SHORTEST
+    calibrate: timedelta | None = None
+    interval: timedelta = timedelta(seconds=10)
+    warmup: int = 0
 
 
 def stale_after(interval: timedelta) -> timedelta:

@@ -24,3 +24,16 @@ class Failed:
 
 Answer: TypeAlias = tuple[Sample, ...] | Failed
 """Samples in any order, `()` where no series matched, or why there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series over a range: Unix seconds, rising, and the value at each of them."""
+
+    labels: Mapping[str, str]
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+RangeAnswer: TypeAlias = tuple[Series, ...] | Failed
+"""The answer to a range query; a time at which a series had no sample is missing in it."""

@@ -1,0 +1,199 @@
+"""What stable's pods counted before a rollout: the samples of a range query as increments on a common grid of time."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pointsman.signals import histogram
+from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.profiles import Shape
+from pointsman.signals.queries import FAILED, PART, STARTED, Span
+from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast
+from pointsman.signals.samples import Sample, Series
+
+_SAME_START: Final = 10.0  # seconds; what the ledger allows, too
+_SETTLED: Final = 300.0  # seconds; Prometheus' lookback: a store is not behind itself for longer
+
+Numbers: TypeAlias = npt.NDArray[np.float64]
+Truths: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """One pod's cumulative counters over the T + 1 times of the grid, nan where it has no sample.
+
+    edges    of the columns, () for Errors whose columns are (failed, all)
+    cells    (T + 1, B)
+    started  (T + 1,) when the process started, Unix seconds
+    """
+
+    edges: tuple[float, ...]
+    cells: Numbers
+    started: Numbers
+
+
+def read(
+    shape: Shape, series: Iterable[Series], *, who: str, at: datetime, span: Span, warmup: int, pod: str
+) -> Past | NoData:
+    """The increments of one revision's pods.
+
+    Only what one process counted between two neighbouring samples is an increment. Counters that fall started anew or came
+    from a store that stepped back: nothing counts until they have passed their old maximum, the process is seen to be
+    another one, or they stayed lower for longer than a store can be behind.
+
+    Args:
+        shape: what was asked.
+        series: the revision's.
+        who: the revision, for sentences.
+        at: the last time of the grid.
+        span: the grid.
+        warmup: requests of a process that do not count.
+        pod: the label with the pod's name.
+    """
+    try:
+        tracks = {name: _track(shape, name, own, at, span) for name, own in _by_pod(series, pod).items()}
+        growths = {name: _growth(track, span, warmup) for name, track in sorted(tracks.items()) if track is not None}
+    except FaultError as fault:
+        return NoData(str(fault))
+    known = {name: growth for name, growth in growths.items() if (growth.cells >= 0).any()}
+    if not known:
+        return NoData(f"Prometheus holds no two samples in a row of {who} in the {span.seconds:.0f} s before")
+    pods = tuple(known)
+    if shape.signal == "Errors":
+        both = np.stack([growth.cells for growth in known.values()], axis=1)
+        return RatePast(seconds=span.step, pods=pods, requests=both[..., 1], bad=both[..., 0])
+    edges = tuple(edge for edge in known[pods[0]].edges if all(edge in growth.edges for growth in known.values()))
+    if edges == (math.inf,):
+        return NoData(f"the latency histograms of {who} shared no bucket edge in the {span.seconds:.0f} s before")
+    counts = np.stack([_per_bucket(growth, edges) for growth in known.values()], axis=1)
+    return LatencyPast(seconds=span.step, pods=pods, edges=edges, counts=counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """Increments of the cumulative cells, (T, B); -1 in a whole row that does not count."""
+
+    edges: tuple[float, ...]
+    cells: npt.NDArray[np.int64]
+
+
+def _by_pod(series: Iterable[Series], label: str) -> Mapping[str, Sequence[Series]]:
+    pods: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        pods[one.labels.get(label) or one.labels.get("instance", "")].append(one)
+    return pods
+
+
+def _track(shape: Shape, pod: str, series: Sequence[Series], at: datetime, span: Span) -> _Track | None:
+    """One pod's counters on the grid; None where it exports none that match.
+
+    Raises:
+        FaultError: two targets export the pod's counters, or they are no counts.
+    """
+    counters = [one for one in series if one.labels.get(PART) in (None, FAILED)]
+    targets = {(one.labels.get("job", ""), one.labels.get("instance", "")) for one in counters}
+    if len(targets) > 1:
+        raise FaultError(f"pod {pod} was scraped twice, as {' and '.join(map(str, sorted(targets)[:2]))}")
+    if not targets:
+        return None
+    length = round(span.seconds / span.step) + 1
+    begin = at.timestamp() - span.seconds
+    grid = _Grid(begin=begin, step=span.step, length=length)
+    starts = [one for one in series if one.labels.get(PART) == STARTED and _target(one) in targets]
+    started = grid.lay(starts[0]) if starts else np.full(length, np.nan)
+    if shape.signal == "Errors":
+        every = _summed(grid, pod, [one for one in counters if PART not in one.labels])
+        failed = _summed(grid, pod, [one for one in counters if PART in one.labels])
+        cells = np.stack([np.where(np.isnan(failed) & ~np.isnan(every), 0.0, failed), every], axis=1)
+        return _Track(edges=(), cells=cells, started=started)
+    of_edge: dict[float, list[Series]] = defaultdict(list)
+    for one in counters:
+        of_edge[histogram.edge(pod, one.labels.get("le"), shape.unit)].append(one)
+    edges = tuple(sorted(edge for edge in of_edge if edge > 0))
+    if not edges or edges[-1] != math.inf:
+        raise FaultError(f'pod {pod} exported a histogram without the bucket le="+Inf"')
+    return _Track(
+        edges=edges, cells=np.stack([_summed(grid, pod, of_edge[edge]) for edge in edges], axis=1), started=started
+    )
+
+
+def _target(one: Series) -> tuple[str, str]:
+    return one.labels.get("job", ""), one.labels.get("instance", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    begin: float
+    step: float
+    length: int
+
+    def lay(self, one: Series) -> Numbers:
+        """A series' values at the grid's times, nan where it has none."""
+        laid = np.full(self.length, np.nan)
+        index = np.rint((np.asarray(one.times) - self.begin) / self.step).astype(int)
+        inside = (index >= 0) & (index < self.length)
+        laid[index[inside]] = np.asarray(one.values)[inside]
+        return laid
+
+
+def _summed(grid: _Grid, pod: str, series: Sequence[Series]) -> Numbers:
+    """The sum of the series that have a sample, nan where none has."""
+    if not series:
+        return np.full(grid.length, np.nan)
+    for one in series:
+        values = np.asarray(one.values)
+        wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
+        if wrong.any():
+            whole(pod, Sample(one.labels, float(values[wrong][0])))  # says so
+    laid = np.stack([grid.lay(one) for one in series])
+    return np.where(np.isnan(laid).all(axis=0), np.nan, np.nansum(laid, axis=0))
+
+
+def _growth(track: _Track, span: Span, warmup: int) -> _Growth:
+    cells, started = track.cells, track.started
+    seen = np.asarray(~np.isnan(cells).any(axis=1))
+    current = _current(cells, started, seen, span)
+    step = np.diff(np.where(seen[:, None], cells, 0.0), axis=0)
+    together = np.diff(step, axis=1, prepend=0.0)  # per bucket; for Errors: failures, and requests that did not fail
+    restarted = np.abs(np.diff(started)) > _SAME_START  # nan compares false
+    counts = current[1:] & current[:-1] & (together >= 0).all(axis=1) & ~restarted
+    counts &= np.nan_to_num(cells[:-1, -1]) >= warmup
+    return _Growth(edges=track.edges, cells=np.where(counts[:, None], step, -1.0).astype(np.int64))
+
+
+def _current(cells: Numbers, started: Numbers, seen: Truths, span: Span) -> Truths:
+    """The times at which a sample was the process's newest, (T + 1,)."""
+    highest = np.fmax.accumulate(cells, axis=0)
+    if not (cells[seen] < highest[seen]).any() and not (np.diff(started[~np.isnan(started)]) < -_SAME_START).any():
+        return seen
+    current = np.zeros_like(seen)
+    top, since, held = cells[0], -math.inf, 0.0
+    for index in np.flatnonzero(seen):
+        now = started[index]
+        if now < since - _SAME_START:  # a sample of a process that is gone
+            continue
+        if now > since + _SAME_START or (cells[index] >= np.nan_to_num(top)).all():
+            held = 0.0
+        elif held < _SETTLED:
+            held += span.step
+            continue
+        else:
+            held = 0.0
+        current[index] = True
+        top, since = cells[index], since if math.isnan(now) else now
+    return current
+
+
+def _per_bucket(growth: _Growth, edges: tuple[float, ...]) -> npt.NDArray[np.int64]:
+    """(T, B) on the shared edges, not cumulative."""
+    cells = growth.cells[:, [growth.edges.index(edge) for edge in edges]]
+    counted = cells[:, :1] >= 0
+    return np.where(counted, np.diff(cells, axis=1, prepend=0), -1)

@@ -1,0 +1,238 @@
+"""What stable counted before a rollout: from the samples of a range query to increments on one grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pointsman.api.rolloutpolicy import Gate
+from pointsman.signals.counts import look
+from pointsman.signals.queries import Span, plan, span
+from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast, Watch
+from pointsman.signals.samples import Failed, RangeAnswer, Series
+from tests.signals.scrape import AT, ERRORS, GATEWAY_ERRORS, LATENCY, NOW, STABLE, watch
+
+NONE = None  # no sample at that time
+STEP = 10.0
+
+
+def asking(gate: Gate = ERRORS, steps: int = 5, warmup: int = 0) -> Watch:
+    return replace(watch(gate), calibrate=timedelta(seconds=STEP * steps), warmup=warmup)
+
+
+def series(values: Sequence[float | None], pod: str = "pod-a", revision: str = STABLE, **labels: str) -> Series:
+    """The values of the last looks, the newest at the look's own time."""
+    own = {"namespace": "ml", "pointsman_dev_revision": revision, "pod": pod, "job": "pods", "instance": f"{pod}:1"}
+    begin = NOW - STEP * (len(values) - 1)
+    points = [(begin + STEP * i, float(value)) for i, value in enumerate(values) if value is not None]
+    return Series({**own, **labels}, tuple(time for time, _ in points), tuple(value for _, value in points))
+
+
+def failed(values: Sequence[float | None], pod: str = "pod-a") -> Series:
+    return series(values, pod, pointsman_part="failed")
+
+
+def started(values: Sequence[float | None], pod: str = "pod-a") -> Series:
+    return series(values, pod, pointsman_part="started")
+
+
+def buckets(pod: str = "pod-a", **values: Sequence[float | None]) -> list[Series]:
+    """`le_0_1` is le="0.1"."""
+    return [
+        series(counts, pod, le=name.removeprefix("le_").replace("inf", "+Inf").replace("_", "."))
+        for name, counts in values.items()
+    ]
+
+
+def read(asked: Watch, answer: RangeAnswer) -> Past | NoData:
+    made = plan([asked])
+    (query,) = made.ranges
+    found = look(made, dict.fromkeys(made.queries, ()), AT, ranges={query: answer}).read(asked)
+    (past,) = found.past.values()
+    return past
+
+
+@pytest.mark.parametrize(
+    ("asked", "counted", "bad"),
+    [
+        pytest.param([series([7, 9, 9, 20])], [2, 0, 11], [0, 0, 0], id="no failure yet"),
+        pytest.param(
+            [series([7, 9, 9, 20]), failed([1, 2, 2, 8])], [2, 0, 11], [1, 0, 6], id="failures are a part of requests"
+        ),
+        pytest.param(
+            [series([7, 9, 9, 20]), failed([NONE, NONE, 1, 8])],
+            [2, -1, 11],
+            [0, -1, 7],
+            id="a failure that no request explains does not count",
+        ),
+        pytest.param([series([7, NONE, 9, 20])], [-1, -1, 11], [-1, -1, 0], id="a gap spoils both of its intervals"),
+        pytest.param([series([7, 9])], [-1, -1, 2], [-1, -1, 0], id="a pod that came late"),
+        pytest.param(
+            [series([70, 90, 3, 8]), started([5, 5, 900, 900])],
+            [20, -1, 5],
+            [0, -1, 0],
+            id="counters that started anew",
+        ),
+        pytest.param(
+            [series([7, 9, 30, 38]), started([5, 5, 900, 900])],
+            [2, -1, 8],
+            [0, -1, 0],
+            id="a process that started anew and overtook its predecessor",
+        ),
+        pytest.param(
+            [series([70, 90, 80, 95]), started([5, 5, 5, 5])],
+            [20, -1, -1],
+            [0, -1, -1],
+            id="a store that stepped back: what it shows again counted before",
+        ),
+        pytest.param(
+            [series([70, 90, 80, 95, 99])], [20, -1, -1, 4], [0, -1, -1, 0], id="the same where no start is known"
+        ),
+        pytest.param(
+            [series([9, 3, 70, 90]), started([900, 900, 5, 900])],
+            [-1, -1, -1],
+            [-1, -1, -1],
+            id="samples of a process that is gone",
+        ),
+    ],
+)
+def test_what_one_process_counted_between_two_samples(asked: list[Series], counted: list[int], bad: list[int]) -> None:
+    past = read(asking(steps=len(counted)), tuple(asked))
+    if max(counted) < 0:
+        assert isinstance(past, NoData)
+        return
+    assert isinstance(past, RatePast)
+    assert (past.seconds, past.pods) == (STEP, ("pod-a",))
+    assert past.requests.T.tolist() == [counted]
+    assert past.bad.T.tolist() == [bad]
+
+
+def test_counters_that_stay_lower_for_five_minutes_were_reset_without_saying_so() -> None:
+    past = read(asking(steps=40), (series([100, 110, *range(35)]),))
+    assert isinstance(past, RatePast)
+    assert past.requests[:, 0].tolist() == [-1] * 4 + [10] + [-1] * 31 + [1] * 4
+
+
+def test_every_pod_is_a_column() -> None:
+    past = read(asking(steps=3), (series([0, 1, 3, 6]), series([5, 5, 9], pod="pod-b"), failed([0, 0, 1], pod="pod-b")))
+    assert isinstance(past, RatePast)
+    assert past.pods == ("pod-a", "pod-b")
+    assert past.requests.tolist() == [[1, -1], [2, 0], [3, 4]]
+    assert past.bad.tolist() == [[0, -1], [0, 0], [0, 1]]
+
+
+def test_a_cold_pod_does_not_count() -> None:
+    past = read(asking(steps=3, warmup=50), (series([0, 49, 60, 75]),))
+    assert isinstance(past, RatePast)
+    assert past.requests[:, 0].tolist() == [-1, -1, 15]
+
+
+def test_latency_is_counted_per_bucket_on_the_edges_that_all_pods_have() -> None:
+    past = read(
+        asking(LATENCY, steps=2),
+        (
+            *buckets(le_0=[0, 0, 0], le_0_1=[1, 3, 3], le_0_2=[1, 3, 4], le_1_0=[1, 4, 5], le_inf=[2, 5, 9]),
+            *buckets("pod-b", le_0_1=[7, 8], le_1=[7, 8], le_inf=[7, 9]),
+        ),
+    )
+    assert isinstance(past, LatencyPast)
+    assert past.edges == (0.1, 1.0, math.inf)
+    assert past.counts.tolist() == [[[2, 1, 0], [-1, -1, -1]], [[0, 1, 3], [1, 0, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer", "says"),
+    [
+        (ERRORS, (), "no two samples in a row of stable revision churn-11111111 in the 20 s before"),
+        (ERRORS, (series([5]),), "no two samples in a row"),
+        (ERRORS, (started([5, 5, 5]),), "no two samples in a row"),
+        (ERRORS, Failed("Prometheus is away"), "Prometheus is away"),
+        (ERRORS, (series([1, 2, 3], revision="churn-22222222"),), "no two samples in a row"),
+        (ERRORS, (series([1, math.nan, 3]),), "pod pod-a exports a counter = nan, which is no count of requests"),
+        (ERRORS, (series([1, 2.5, 3]),), "a counter = 2.5, which is no count"),
+        (ERRORS, (series([1, 2, 3]), series([1, 2, 3], job="again")), "pod pod-a was scraped twice"),
+        (LATENCY, tuple(buckets(le_1=[1, 2, 3])), 'without the bucket le="+Inf"'),
+        (LATENCY, tuple(buckets(le_a=[1, 2, 3])), "le='a', which is no number"),
+        (
+            LATENCY,
+            (*buckets(le_1=[1, 2], le_inf=[1, 3]), *buckets("pod-b", le_2=[1, 2], le_inf=[1, 3])),
+            "shared no bucket edge in the 20 s before",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_is_no_data_with_a_reason(gate: Gate, answer: RangeAnswer, says: str) -> None:
+    past = read(asking(gate, steps=2), answer)
+    assert isinstance(past, NoData)
+    assert says in past.reason
+
+
+def test_a_gateway_pod_counts_a_revisions_cluster() -> None:
+    labels = {"envoy_cluster_name": f"service/ml/{STABLE}/80/http", "pod": "envoy-1", "instance": "envoy-1:19001"}
+    other = {**labels, "envoy_cluster_name": "service/ml/churn-22222222/80/http"}
+    times = (NOW - STEP, NOW)
+    past = read(asking(GATEWAY_ERRORS, steps=1), (Series(labels, times, (4, 9)), Series(other, times, (70, 90))))
+    assert isinstance(past, RatePast)
+    assert (past.pods, past.requests.tolist(), past.bad.tolist()) == (("envoy-1",), [[5]], [[0]])
+
+
+def test_a_watch_that_does_not_ask_gets_no_past() -> None:
+    asked = watch(ERRORS)
+    made = plan([asked])
+    assert made.ranges == ()
+    assert look(made, dict.fromkeys(made.queries, ()), AT).read(asked).past == {}
+
+
+@pytest.mark.parametrize(
+    ("window", "interval", "grid"),
+    [
+        (timedelta(hours=1), timedelta(seconds=10), Span(3600, 10)),
+        (timedelta(hours=1), timedelta(seconds=1), Span(3600, 10)),  # at most 360 steps
+        (timedelta(hours=1), timedelta(seconds=7), Span(3600, 10)),
+        (timedelta(hours=1), timedelta(seconds=11), Span(3597, 11)),  # whole steps
+        (timedelta(hours=1), timedelta(seconds=10.5), Span(3597, 11)),  # of whole seconds
+        (timedelta(seconds=20), timedelta(seconds=30), Span(30, 30)),  # one at least
+    ],
+)
+def test_the_grid_has_the_looks_interval_where_it_can(window: timedelta, interval: timedelta, grid: Span) -> None:
+    assert span(replace(watch(ERRORS), calibrate=window, interval=interval)) == grid
+
+
+def test_rollouts_with_one_grid_share_a_query_of_up_to_sixteen_revisions() -> None:
+    asked = [
+        replace(asking(), namespace=f"team-{number}", interval=timedelta(seconds=20 if number == 0 else 10))
+        for number in range(33)
+    ]
+    made = plan([*asked, watch(ERRORS)])
+    assert sorted(query.about.split(" of ")[-1] for query in made.ranges) == ["16 revisions"] * 2 + [STABLE]
+    assert len(made.queries) == 2
+
+
+def test_the_past_is_asked_of_stable_alone_summed_within_pods_and_read_from_one_snapshot() -> None:
+    (query,) = plan([asking()]).ranges
+    by = "sum by (namespace,pointsman_dev_revision,pod,job,instance)"
+    pods = 'namespace=~"ml",pointsman_dev_revision=~"churn-11111111"'
+    assert query.text == (
+        f'{by} (requests_total{{{pods},path=~"/infer"}})'
+        f' or label_replace({by} (requests_total{{{pods},path=~"/infer",status=~"5.."}}),"pointsman_part","failed","","")'
+        f" or label_replace({by.replace('sum', 'max')} (process_start_time_seconds{{{pods}}}),"
+        '"pointsman_part","started","","")'
+    )
+    assert (query.seconds, query.step) == (50, 10)
+    (latency,) = plan([asking(LATENCY)]).ranges
+    assert latency.text.startswith(f"{by[:-1]},le) (duration_seconds_bucket{{{pods}")
+
+
+def test_a_time_between_two_seconds_is_on_the_grid() -> None:
+    asked = asking(steps=2)
+    made = plan([asked])
+    (query,) = made.ranges
+    at = datetime.fromtimestamp(1_772_000_000.123456, UTC)
+    times = (1_771_999_980.123, 1_771_999_990.123, 1_772_000_000.123)  # as Prometheus answers: milliseconds
+    answer = (replace(series([1, 2, 4]), times=times),)
+    past = look(made, dict.fromkeys(made.queries, ()), at, ranges={query: answer}).read(asked).past["errors"]
+    assert isinstance(past, RatePast)
+    assert past.requests[:, 0].tolist() == [1, 2]
