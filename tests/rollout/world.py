@@ -22,7 +22,8 @@ from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Deployment, Holder, Observed, Pod, Revision, Runtime, Settings
 from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 from pointsman.rollout.record import Evidence
-from pointsman.signals.reading import ArmCounts, Counts, NoData, PodCount, Reading, Watch
+from pointsman.signals.reading import ArmCounts, Counts, NoData, Past, PodCount, Reading, Watch
+from tests.rollout.hour import past
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
@@ -233,7 +234,23 @@ class World:
             latency = question.stable.signal == "Latency"
             arms = [self._arm(name, latency=latency) for name in (self.watch.stable, self.watch.candidate)]
             gates[question.gate] = Counts(edges=EDGES if latency else (), stable=arms[0], candidate=arms[1])
-        return Reading(at=self.now, gates=gates)
+        return Reading(at=self.now, gates=gates, past=self._past(self.watch) if self.watch.calibrate else {})
+
+    def _past(self, watch: Watch) -> dict[str, Past | NoData]:
+        how = self.behaviour.get(self._version(watch.stable), Behaviour())
+        pods = [pod.name for pod in self.pods.get(watch.stable, ())]
+        return {
+            question.gate: past(
+                question,
+                pods=pods,
+                rps=self.rps,
+                failures=how.failures,
+                edges=EDGES,
+                latency=how.latency,
+                seed=self.seed,
+            )
+            for question in watch.questions
+        }
 
     def _arm(self, revision: str, *, latency: bool) -> ArmCounts:
         return ArmCounts(

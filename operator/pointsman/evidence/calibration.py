@@ -100,6 +100,8 @@ def of_latency(
     """
     known = np.where(counts < 0, 0, counts)
     histogram = known.sum(axis=(-3, -2))
+    if not histogram.any() or len(edges) == 1:
+        return _unknown(histogram.shape[:-1])
     levels = np.asarray(sorted({*LATENCY_LEVELS, *quantiles}))
     upper, placed = stable_upper(histogram.astype(float), levels)
     upper = np.minimum(upper, len(edges) - 2)
@@ -130,6 +132,13 @@ def of_latency(
         requests=_plain(histogram.sum(axis=-1)),
         bad=_plain(highest),
     )
+
+
+def _unknown(batch: tuple[int, ...]) -> Calibration:
+    """Return what is assumed of a latency gate whose stable arm has served nothing."""
+    nothing = _plain(np.zeros(batch))
+    noise = _noise(np.ones(batch), np.zeros(batch), np.ones(batch, dtype=bool))
+    return Calibration(LatencyHistory(), noise, seconds=0.0, pods=nothing, requests=nothing, bad=nothing)
 
 
 def _table(requests: Integers, bad: Integers | Numbers) -> _Table:

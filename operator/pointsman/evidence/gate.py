@@ -15,7 +15,7 @@ States are opaque and immutable. ``start`` takes a batch shape for simulations: 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -24,7 +24,20 @@ from pointsman.evidence import latency, latency_verdict, rate, record
 from pointsman.evidence.batch import choose
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.latency import LatencyState
-from pointsman.evidence.model import Combination, Gate, LatencyGate, LatencyLook, Look, Numbers, RateGate, RateLook
+from pointsman.evidence.model import (
+    Calibration,
+    Combination,
+    Gate,
+    LatencyGate,
+    LatencyHistory,
+    LatencyLook,
+    Look,
+    Noise,
+    Numbers,
+    RateGate,
+    RateHistory,
+    RateLook,
+)
 from pointsman.evidence.process import log_sum
 from pointsman.evidence.rate import RateState
 
@@ -258,6 +271,64 @@ def loads(text: str) -> State:
     if kind == "latency":
         return record.unpack(LatencyState, values)
     raise ValueError(f"the stored evidence is of an unknown kind {kind!r}: start the gate anew")
+
+
+def dumps_calibration(calibration: Calibration) -> str:
+    """Return a rollout's calibration as compact JSON; ``loads_calibration`` gives exactly the same back."""
+    kind = "rate" if isinstance(calibration.history, RateHistory) else "latency"
+    return record.to_text(kind, _Kept.of(calibration))
+
+
+def loads_calibration(text: str) -> Calibration:
+    """Return the calibration that ``dumps_calibration`` wrote.
+
+    Raises:
+        ValueError: the text is not one of ours; the stable arm's past must be read anew.
+    """
+    kind, values = record.from_text(text)
+    return record.unpack(_Kept, values).calibration(kind)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A calibration of one rollout in plain numbers; ``edges`` and ``counts`` are empty for a rate."""
+
+    edges: tuple[float, ...]
+    counts: tuple[float, ...]
+    phi: float
+    tau: float
+    assumed: bool
+    seconds: float
+    pods: int
+    requests: int
+    bad: int
+
+    @classmethod
+    def of(cls, one: Calibration) -> _Kept:
+        return cls(
+            edges=one.history.edges if isinstance(one.history, LatencyHistory) else (),
+            counts=tuple(float(c) for c in one.history.counts) if isinstance(one.history, LatencyHistory) else (),
+            phi=float(one.noise.phi),
+            tau=float(one.noise.tau),
+            assumed=bool(one.noise.assumed),
+            seconds=one.seconds,
+            pods=int(one.pods),
+            requests=int(one.requests),
+            bad=int(one.bad),
+        )
+
+    def calibration(self, kind: str) -> Calibration:
+        history: RateHistory | LatencyHistory = RateHistory(self.requests, self.bad)
+        if kind == "latency":
+            history = LatencyHistory(self.edges, tuple(int(c) for c in self.counts))
+        return Calibration(
+            history=history,
+            noise=Noise(self.phi, self.tau, self.assumed),
+            seconds=self.seconds,
+            pods=self.pods,
+            requests=self.requests,
+            bad=self.bad,
+        )
 
 
 def _mismatch(gate: Gate, state: State) -> str:

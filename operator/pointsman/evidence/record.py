@@ -70,10 +70,8 @@ def _packed(value: Any) -> Any:
 def _unpacked(hint: Any, value: Any) -> Any:
     if is_dataclass(hint) and isinstance(hint, type):
         return unpack(hint, value)
-    if hint is int:
-        return int(value)
-    if hint is float:
-        return float(value)
+    if hint in (bool, int, float):
+        return hint(value)
     if get_origin(hint) is tuple:
         return tuple(float(v) for v in value)
     if hint == Integers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pointsman.api.values import basis_points, percent
-from pointsman.rollout import children, course, readiness, report, steps
+from pointsman.rollout import children, course, readiness, report, steps, weighing
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -13,6 +13,9 @@ from pointsman.rollout.plan import Apply, Plan
 from pointsman.rollout.shape import Shape, live_share, routed, shape
 from pointsman.signals.profiles import Question
 from pointsman.signals.reading import Watch, stale_after
+
+_HISTORY = timedelta(hours=1)
+"""What stable counted for so long before an attempt calibrates its gates."""
 
 _LOOKING = ("Warming", "Canary", "AwaitingApproval", "Promoting")
 
@@ -122,4 +125,7 @@ def _watch(draft: Draft) -> Watch | None:
         candidate=running[0],
         questions=questions,
         stale_after=stale_after(draft.policy.interval),
+        calibrate=_HISTORY if weighing.uncalibrated(draft.evidence, [one.gate for one in questions]) else None,
+        interval=draft.policy.interval,
+        warmup=draft.policy.warmup_requests,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
+
 from pointsman.api.rolloutpolicy import LATENCY_SIGNALS, Gate, Limit
 from pointsman.api.values import WHOLE
+from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates
-from pointsman.evidence import model
 from pointsman.rollout.policy import Policy
-from pointsman.signals import ledger as ledgers
+from pointsman.signals.reading import LatencyPast, Past
 
 
 def weights(policy: Policy) -> dict[str, float]:
@@ -15,8 +17,18 @@ def weights(policy: Policy) -> dict[str, float]:
     return gates.weights([gate.name for gate in policy.gates])
 
 
-def gate_numbers(policy: Policy, gate: Gate, ledger: ledgers.Ledger) -> model.Gate:
-    """The gate in numbers; the stable arm's counters at first sight are the first guess of its rate."""
+def gate_numbers(
+    policy: Policy, gate: Gate, known: model.Calibration | None, edges: tuple[float, ...] = ()
+) -> model.Gate:
+    """The gate in numbers.
+
+    Args:
+        policy: the effective policy of the attempt.
+        gate: one of its gates.
+        known: what stable's hour before the attempt says; None: not known yet.
+        edges: a latency gate's bucket edges that both arms share, () before they are known.
+    """
+    noise = model.Noise() if known is None else known.noise
     tolerance, harm = gate.tolerance or Limit(), gate.harm or Limit()
     weight = weights(policy)[gate.name]
     deadline = policy.deadline.total_seconds()
@@ -29,26 +41,52 @@ def gate_numbers(policy: Policy, gate: Gate, ledger: ledgers.Ledger) -> model.Ga
             false_promotion=policy.false_promotion,
             weight=weight,
             deadline=deadline,
-            history=_latency_history(ledger),
+            history=_on_edges(known, edges),
+            noise=noise,
+            deadline_test=True,
         )
-    prior = ledger.prior or (0, 0)
+    history = model.RateHistory() if known is None else known.history
+    if not isinstance(history, model.RateHistory):
+        raise TypeError(f"gate {gate.name} on a rate was calibrated with a histogram")
+    margin = _margin(harm)
     return model.RateGate(
         tolerance=_margin(tolerance),
-        harm=_margin(harm),
+        harm=margin,
         false_rollback=policy.false_rollback,
         false_promotion=policy.false_promotion,
         weight=weight,
         deadline=deadline,
         shares=tuple(sorted({stage.share / WHOLE for stage in policy.stages if stage.share})),
-        history=model.RateHistory(requests=prior[-1], bad=prior[0]),
+        history=history,
+        noise=noise,
+        deadline_test=margin.excess == 0,
     )
 
 
-def _latency_history(ledger: ledgers.Ledger) -> model.LatencyHistory:
-    if not ledger.prior or len(ledger.prior) != len(ledger.edges) or not ledger.prior[-1]:
+def tested(policy: Policy) -> list[str]:
+    """The gates that have a deadline test."""
+    return [gate.name for gate in policy.gates if gate_numbers(policy, gate, None).deadline_test]
+
+
+def calibrate(gate: Gate, past: Past) -> model.Calibration:
+    """What stable's hour before the attempt says about the noise of a gate's counts."""
+    if isinstance(past, LatencyPast):
+        quantiles = tuple(sorted(float(q) for q in gate.quantiles or ()))
+        return calibration.of_latency(past.edges, past.counts, quantiles=quantiles, interval=past.seconds)
+    return calibration.of_rates(past.requests, past.bad, interval=past.seconds)
+
+
+def _on_edges(known: model.Calibration | None, edges: tuple[float, ...]) -> model.LatencyHistory:
+    """Stable's histogram of the hour before on the edges that both arms share, which may be fewer."""
+    if known is None or not isinstance(known.history, model.LatencyHistory):
         return model.LatencyHistory()
-    per_bucket = tuple(count - before for before, count in zip((0, *ledger.prior[:-1]), ledger.prior, strict=True))
-    return model.LatencyHistory(edges=ledger.edges, counts=per_bucket)
+    had = known.history
+    if not edges or had.edges == edges or not set(edges) <= set(had.edges):
+        return had
+    counts = [0] * len(edges)
+    for edge, count in zip(had.edges, had.counts, strict=True):
+        counts[bisect.bisect_left(edges, edge)] += int(count)
+    return model.LatencyHistory(edges=edges, counts=tuple(counts))
 
 
 def _margin(limit: Limit) -> model.Margin:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pointsman.evidence import gate as gates
+from pointsman.evidence.model import Calibration
 from pointsman.signals.ledger import Ledger
 
 
@@ -16,12 +17,14 @@ class GateEvidence:
     """What one gate has seen so far.
 
     question  fingerprint of what is asked of Prometheus: another metric profile starts the counters anew
+    calibration  what stable's hour before says, frozen from the first answer on; None: not known yet
     ledger    the last cumulative counters of every pod
     state     the running evidence; None until a first look has shown where counting starts
     problem   why the last look told nothing; None: it did
     """
 
     question: str
+    calibration: Calibration | None = None
     ledger: Ledger = field(default_factory=Ledger)
     state: gates.State | None = None
     problem: str | None = None
@@ -51,6 +54,7 @@ class Evidence:
                 "gates": {
                     name: {
                         "question": gate.question,
+                        "calibration": None if gate.calibration is None else gates.dumps_calibration(gate.calibration),
                         "ledger": gate.ledger.dump(),
                         "state": None if gate.state is None else gates.dumps(gate.state),
                     }
@@ -74,6 +78,7 @@ def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | 
             gates={
                 name: GateEvidence(
                     question=gate["question"],
+                    calibration=None if gate["calibration"] is None else gates.loads_calibration(gate["calibration"]),
                     ledger=Ledger.load(gate["ledger"]),
                     state=None if gate["state"] is None else gates.loads(gate["state"]),
                 )

@@ -187,7 +187,8 @@ def _canary(draft: Draft, policy: Policy) -> None:
     stage = policy.stages[step - 1]
     if at_its_share(draft):
         if draft.evidence is not None:
-            draft.evidence = weighing.next_step(draft.evidence, policy, step)
+            at = _deadline_test_at(draft, policy, step)
+            draft.evidence = weighing.next_step(draft.evidence, policy, step, deadline_test_at=at)
         if rollout.hold_started_at is None:
             rollout = draft.update(hold_started_at=draft.now)
     elif rollout.hold_started_at is not None and rollout.hold_started_at < draft.now and not _reached(draft, step):
@@ -201,6 +202,15 @@ def _canary(draft: Draft, policy: Policy) -> None:
     else:
         draft.waiting = open_questions
         _deadline(draft, policy)
+
+
+def _deadline_test_at(draft: Draft, policy: Policy, step: int) -> datetime | None:
+    """When the last canary step's deadline test is: with the last look before the deadline."""
+    rollout = draft.rollout
+    last = all(stage.kind != "Canary" for stage in policy.stages[step:])
+    if not last or rollout is None or rollout.deadline_at is None:
+        return None
+    return rollout.deadline_at - policy.interval
 
 
 def _approval(draft: Draft, policy: Policy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
 from pointsman.signals import ledger as ledgers
 from pointsman.signals import profiles
-from pointsman.signals.reading import Counts, Faulty, NoData, Reading
+from pointsman.signals.reading import Counts, Faulty, NoData, Past, Reading
 
 FRESH_LOOKS = 3
 """A gate has data as long as its last good look is at most this many intervals old."""
@@ -31,6 +31,7 @@ class Weighed:
     gate: Gate
     verdict: Verdict
     numbers: model.Gate | None = None  # what the gate asks, in numbers
+    calibration: model.Calibration | None = None
     proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
     problem: str | None = None  # of NoData and Unanswerable: what is missing and what to do
 
@@ -72,11 +73,9 @@ class Balance:
         """Whether the failures that are not excluded yet would stay inside the tolerance at this share (basis points)."""
         return all(
             gate.proof is not None
-            and (
-                gate.proof.excess_bound is None
-                or gate.proof.allowed_excess is None
-                or gate.proof.excess_bound * share / WHOLE <= gate.proof.allowed_excess
-            )
+            and gate.proof.excess_bound is not None
+            and gate.proof.allowed_excess is not None
+            and gate.proof.excess_bound * share / WHOLE <= gate.proof.allowed_excess
             for gate in self.required
             if gate.gate.signal == "Errors"
         )
@@ -109,7 +108,9 @@ def fold(  # one argument a fact of the look
     for gate in policy.gates:
         question = asked[gate.name]
         if isinstance(question, profiles.Question):
-            before = _asking(policy, gate, evidence.gates.get(gate.name), repr(question))
+            before = _calibrated(
+                gate, _asking(policy, gate, evidence.gates.get(gate.name), repr(question)), reading.past.get(gate.name)
+            )
             counts = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
             folded[gate.name] = _fold_gate(policy, gate, before, counts, at=reading.at, elapsed=elapsed)
     return replace(evidence, gates=folded, looked_at=min(reading.at, now))
@@ -122,15 +123,31 @@ def asked_anew(before: Evidence, after: Evidence) -> bool:
     )
 
 
-def next_step(evidence: Evidence, policy: Policy, step: int) -> Evidence:
-    """The evidence at the start of a step: safety anew, harm and the nested bound go on; the same step again: unchanged."""
+def uncalibrated(evidence: Evidence | None, names: Iterable[str]) -> bool:
+    """Whether one of these gates still has to learn what stable counted in the hour before."""
+    return evidence is not None and any(
+        (kept := evidence.gates.get(name)) is None or kept.calibration is None for name in names
+    )
+
+
+def next_step(evidence: Evidence, policy: Policy, step: int, *, deadline_test_at: datetime | None = None) -> Evidence:
+    """The evidence at the start of a step: safety anew, harm and the nested bound go on; the same step again: unchanged.
+
+    Args:
+        evidence: what is known so far.
+        policy: the attempt's.
+        step: from 1.
+        deadline_test_at: of the last step, when the one deadline test is carried out; later pauses do not move it.
+    """
     if evidence.step == step:
         return evidence
-    anew = {
-        gate.name: replace(kept, state=gates.next_step(numbers.gate_numbers(policy, gate, kept.ledger), kept.state))
-        for gate in policy.gates
-        if (kept := evidence.gates.get(gate.name)) is not None and kept.state is not None
-    }
+    anew = {}
+    for gate in policy.gates:
+        kept = evidence.gates.get(gate.name)
+        if kept is not None and kept.state is not None:
+            spec = _spec(policy, gate, kept)
+            at = None if deadline_test_at is None or not spec.deadline_test else deadline_test_at.timestamp()
+            anew[gate.name] = replace(kept, state=gates.next_step(spec, kept.state, deadline_test_at=at))
     return replace(evidence, step=step, gates={**evidence.gates, **anew})
 
 
@@ -147,7 +164,10 @@ def weigh(
     if not proofs:
         return Balance(gates=weighed)
     together = gates.combine(
-        proofs, tested=(), weights=numbers.weights(policy), false_rollback=policy.false_rollback
+        proofs,
+        tested=numbers.tested(policy),
+        weights=numbers.weights(policy),
+        false_rollback=policy.false_rollback,
     )
     named = tuple(replace(one, verdict="Harm") if one.gate.name in together.harmful else one for one in weighed)
     return Balance(gates=named, harmful=together.harmful, rule=together.rule)
@@ -159,12 +179,22 @@ def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: s
         return GateEvidence(question=question)
     if before.question == question:
         return before
-    kept = (
-        None
-        if before.state is None
-        else gates.next_step(numbers.gate_numbers(policy, gate, before.ledger), before.state)
-    )
+    kept = None if before.state is None else gates.next_step(_spec(policy, gate, before), before.state)
     return GateEvidence(question=question, state=kept)
+
+
+def _calibrated(gate: Gate, before: GateEvidence, past: Past | NoData | None) -> GateEvidence:
+    """The gate with what stable counted in the hour before, frozen from its first answer on."""
+    if before.calibration is not None:
+        return before
+    if past is None or isinstance(past, NoData):
+        reason = "not asked yet" if past is None else past.reason
+        return replace(before, problem=f"stable's last hour is not known: {reason}")
+    return replace(before, calibration=numbers.calibrate(gate, past), problem=None)
+
+
+def _spec(policy: Policy, gate: Gate, kept: GateEvidence) -> model.Gate:
+    return numbers.gate_numbers(policy, gate, kept.calibration, kept.ledger.edges)
 
 
 def _fold_gate(
@@ -178,25 +208,27 @@ def _fold_gate(
 ) -> GateEvidence:
     if isinstance(counts, NoData | Faulty):
         return replace(before, problem=counts.reason)
+    if before.calibration is None:
+        return before
     ledger, increments = ledgers.fold(before.ledger, counts, at=at, warmup=policy.warmup_requests)
     if isinstance(increments, Faulty):
         return replace(before, problem=increments.reason)
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
         return replace(before, ledger=ledger, problem=None)
-    spec = numbers.gate_numbers(policy, gate, ledger)
+    spec = numbers.gate_numbers(policy, gate, before.calibration, ledger.edges)
     anew = gate.signal in LATENCY_SIGNALS and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
         return replace(
-            before, ledger=ledger, state=gates.fold(spec, state, _look(gate, increments, elapsed)), problem=None
+            before, ledger=ledger, state=gates.fold(spec, state, _look(gate, increments, at, elapsed)), problem=None
         )
     except (
         ValueError
     ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
-        return GateEvidence(question=before.question, problem=f"counts anew: {unfit}")
+        return GateEvidence(question=before.question, calibration=before.calibration, problem=f"counts anew: {unfit}")
 
 
-def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.Look:
+def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> model.Look:
     stable, candidate = increments.stable, increments.candidate
     if gate.signal in LATENCY_SIGNALS:
         return model.LatencyLook(
@@ -206,6 +238,7 @@ def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.L
             candidate_pods=max(1, candidate.pods),
             stable_pods=max(1, stable.pods),
             elapsed=elapsed,
+            at=at.timestamp(),
         )
     return model.RateLook(
         candidate_requests=candidate.requests,
@@ -215,6 +248,7 @@ def _look(gate: Gate, increments: ledgers.Increments, elapsed: float) -> model.L
         candidate_pods=max(1, candidate.pods),
         stable_pods=max(1, stable.pods),
         elapsed=elapsed,
+        at=at.timestamp(),
     )
 
 
@@ -231,15 +265,15 @@ def _weigh_gate(
     kept = None if evidence is None else evidence.gates.get(gate.name)
     if kept is None:
         return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
-    asks = numbers.gate_numbers(policy, gate, kept.ledger)
+    asks = _spec(policy, gate, kept)
     proof, missing = _proof(asks, kept)
     missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
+    weighed = Weighed(gate=gate, verdict="Undecided", numbers=asks, proof=proof, calibration=kept.calibration)
     if missing is not None:
-        return Weighed(gate=gate, verdict="NoData", numbers=asks, proof=proof, problem=missing)
+        return replace(weighed, verdict="NoData", problem=missing)
     if proof is not None and proof.unanswerable is not None:
-        return Weighed(gate=gate, verdict="Unanswerable", numbers=asks, proof=proof, problem=proof.unanswerable.message)
-    safe = proof is not None and proof.safe
-    return Weighed(gate=gate, verdict="Safe" if safe else "Undecided", numbers=asks, proof=proof)
+        return replace(weighed, verdict="Unanswerable", problem=proof.unanswerable.message)
+    return replace(weighed, verdict="Safe") if proof is not None and proof.safe else weighed
 
 
 def _proof(asks: model.Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from pointsman.api.modelrevision import GateRecord
-from pointsman.evidence import words
+from pointsman.api.modelrevision import Calibration, GateRecord
+from pointsman.evidence import model, words
 from pointsman.rollout.weighing import Weighed
 
 
@@ -28,15 +28,21 @@ def brief(weighed: Weighed) -> str:
 def gate_record(weighed: Weighed) -> GateRecord:
     """The gate for ModelRevision.status."""
     proof = weighed.proof
+    calibration = None if weighed.calibration is None else _calibration(weighed.calibration)
     if proof is None:
         return GateRecord(
-            name=weighed.gate.name, signal=weighed.gate.signal, verdict=weighed.verdict, message=explain(weighed)[:2048]
+            name=weighed.gate.name,
+            signal=weighed.gate.signal,
+            verdict=weighed.verdict,
+            calibration=calibration,
+            message=explain(weighed)[:2048],
         )
     counts = proof.counts
     return GateRecord(
         name=weighed.gate.name,
         signal=weighed.gate.signal,
         verdict=weighed.verdict,
+        calibration=calibration,
         candidate_requests=counts.candidate_requests,
         candidate_bad=counts.candidate_bad,
         stable_requests=counts.stable_requests,
@@ -47,6 +53,20 @@ def gate_record(weighed: Weighed) -> GateRecord:
         safety_evidence=_number(proof.log_safe),
         needed_requests=None if proof.needed_requests is None else math.ceil(min(proof.needed_requests, 1e12)),
         message=explain(weighed)[:2048],
+    )
+
+
+def _calibration(known: model.Calibration) -> Calibration:
+    rate = isinstance(known.history, model.RateHistory) and known.requests
+    return Calibration(
+        seconds=round(known.seconds),
+        pods=int(known.pods),
+        requests=int(known.requests),
+        bad=int(known.bad) if isinstance(known.history, model.RateHistory) else None,
+        base_rate=_number(100 * int(known.bad) / int(known.requests)) if rate else None,
+        dispersion=_number(float(known.noise.phi)),
+        pod_spread=_number(float(known.noise.tau)),
+        assumed=bool(known.noise.assumed),
     )
 
 

@@ -93,7 +93,6 @@ class Look:
         return past.read(
             shape,
             series.get((watch.namespace, watch.stable), ()),
-            who=f"stable revision {watch.stable}",
             at=self.at,
             span=long,
             warmup=watch.warmup,

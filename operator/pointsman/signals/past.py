@@ -40,9 +40,7 @@ class _Track:
     started: Numbers
 
 
-def read(
-    shape: Shape, series: Iterable[Series], *, who: str, at: datetime, span: Span, warmup: int, pod: str
-) -> Past | NoData:
+def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, warmup: int, pod: str) -> Past | NoData:
     """The increments of one revision's pods.
 
     Only what one process counted between two neighbouring samples is an increment. Counters that fall started anew or came
@@ -52,7 +50,6 @@ def read(
     Args:
         shape: what was asked.
         series: the revision's.
-        who: the revision, for sentences.
         at: the last time of the grid.
         span: the grid.
         warmup: requests of a process that do not count.
@@ -64,15 +61,19 @@ def read(
     except FaultError as fault:
         return NoData(str(fault))
     known = {name: growth for name, growth in growths.items() if (growth.cells >= 0).any()}
-    if not known:
-        return NoData(f"Prometheus holds no two samples in a row of {who} in the {span.seconds:.0f} s before")
     pods = tuple(known)
+    intervals = round(span.seconds / span.step)
     if shape.signal == "Errors":
+        if not known:
+            nothing = np.zeros((intervals, 0), dtype=np.int64)
+            return RatePast(seconds=span.step, pods=(), requests=nothing, bad=nothing)
         both = np.stack([growth.cells for growth in known.values()], axis=1)
         return RatePast(seconds=span.step, pods=pods, requests=both[..., 1], bad=both[..., 0])
-    edges = tuple(edge for edge in known[pods[0]].edges if all(edge in growth.edges for growth in known.values()))
-    if edges == (math.inf,):
-        return NoData(f"the latency histograms of {who} shared no bucket edge in the {span.seconds:.0f} s before")
+    first = known[pods[0]].edges if known else ()
+    edges = tuple(edge for edge in first if all(edge in growth.edges for growth in known.values()))
+    if edges in ((), (math.inf,)):  # no pod counted, or they changed their buckets within the hour
+        nothing = np.zeros((intervals, 0, 1), dtype=np.int64)
+        return LatencyPast(seconds=span.step, pods=(), edges=(math.inf,), counts=nothing)
     counts = np.stack([_per_bucket(growth, edges) for growth in known.values()], axis=1)
     return LatencyPast(seconds=span.step, pods=pods, edges=edges, counts=counts)
 
