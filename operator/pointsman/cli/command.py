@@ -7,8 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from pointsman import __version__
-from pointsman.cluster.connection import own_namespace
-from pointsman.controller.settings import STORAGE_INITIALIZER
+from pointsman.cli.outputs import Extent, Output
 
 app = typer.Typer(
     name="pointsman",
@@ -58,8 +57,9 @@ def operator(  # one option each
         str, _option("prometheus-url", "Where the models' metrics are, such as http://prometheus:9090.")
     ] = "",
     storage_initializer: Annotated[
-        str, _option("storage-initializer", "The image that fetches models (`<uri> <directory>`).")
-    ] = STORAGE_INITIALIZER,
+        Optional[str],  # noqa: UP045  as above
+        _option("storage-initializer", "The image that fetches models (`<uri> <directory>`); by default KServe's."),
+    ] = None,
     gateway_metrics: Annotated[
         str, _option("gateway-metrics", "How the gateway's metrics separate the arms, such as envoy-gateway.")
     ] = "",
@@ -78,15 +78,16 @@ def operator(  # one option each
     log_level: Annotated[str, _option("log-level", "debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator until it is told to stop."""
-    from pointsman.controller import process  # noqa: PLC0415  Kopf takes half a second: not for --help
-    from pointsman.controller.settings import Settings  # noqa: PLC0415
+    from pointsman.cluster.connection import own_namespace  # noqa: PLC0415  the clients take half a second: not for --help
+    from pointsman.controller import process  # noqa: PLC0415
+    from pointsman.controller.settings import STORAGE_INITIALIZER, Settings  # noqa: PLC0415
     from pointsman.rollout import decision  # noqa: PLC0415
 
     settings = Settings(
         kubeconfig=kubeconfig,
         namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
         prometheus_url=prometheus_url or None,
-        storage_initializer=storage_initializer,
+        storage_initializer=storage_initializer or STORAGE_INITIALIZER,
         gateway_metrics=gateway_metrics or None,
         deployment_label=deployment_label,
         revision_label=revision_label,
@@ -97,3 +98,42 @@ def operator(  # one option each
         log_level=log_level,
     )
     raise typer.Exit(process.main(settings, decision))
+
+
+POLICY = typer.Argument(
+    metavar="POLICY", help="A file with a RolloutPolicy, or a ModelDeployment with its `rollout`; - for standard input."
+)
+
+
+@app.command()
+def replay(
+    policy: Annotated[str, POLICY],
+    counts: Annotated[
+        str,
+        typer.Argument(
+            metavar="COUNTS.csv", help="Cumulative counters, `time,arm,pod,gate,le,value`; - for standard input."
+        ),
+    ],
+    *,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="text: a line a look for people; json: a JSON line a look.")
+    ] = Output.TEXT,
+    extent: Annotated[
+        Extent,
+        typer.Option(
+            "--looks",
+            help="decision: every look up to the decision; all: go on to the end of the recording;"
+            " changes: only looks at which a verdict, the step or the decision is another.",
+        ),
+    ] = Extent.DECISION,
+    everything: Annotated[bool, typer.Option("--all", help="The same as --looks all.")] = False,
+) -> None:
+    """What a policy decides over recorded counters, look by look, by the code that runs in the cluster.
+
+    The rollout begins at the first time at which the candidate has a row; rows of stable before it are its history. Every later
+    time is a look. Exit codes: 0 the recording was replayed, whatever was decided; 2 the policy or the counters cannot be used.
+    """
+    from pointsman.cli import faults, replaying  # noqa: PLC0415  only what a command needs is loaded
+
+    with faults.told():
+        replaying.run(policy, counts, output=output, extent=Extent.ALL if everything else extent)
