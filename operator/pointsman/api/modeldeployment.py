@@ -193,6 +193,9 @@ class RolloutStatus(ApiModel):
     restarts: int = Field(0, description="Restarts of warm candidate containers in this attempt.")
     restarted_at: Time | None = Field(None, description="The last of them.")
     stable_unready_since: Time | None = Field(None, description="Since when stable has no ready pod.")
+    outlook: Text | None = Field(
+        None, description="Set where the policy is not expected to reach a verdict at this traffic, and what would do."
+    )
     message: Text = ""
 
 

@@ -91,8 +91,8 @@ def _needed(verdict: GateVerdict) -> str:
             "".join(f"; {note}" for note in verdict.notes[:1])
             or "; as things are that cannot be proven of an equal version"
         )
-    requests = f"; if both are equal, about {_round(verdict.needed_requests):,} more requests to the candidate"
-    return requests if verdict.needed_seconds is None else f"{requests} ({_duration(verdict.needed_seconds)})"
+    requests = f"; if both are equal, about {rounded(verdict.needed_requests):,} more requests to the candidate"
+    return requests if verdict.needed_seconds is None else f"{requests} ({duration(verdict.needed_seconds)})"
 
 
 def _silent(counts: Counts) -> str:
@@ -113,12 +113,14 @@ def _percent(bad: int, of: int) -> str:
     return "-" if of == 0 else f"{100 * bad / of:.2g} %" if bad * 10 < of else f"{100 * bad / of:.0f} %"
 
 
-def _round(number: float) -> int:
+def rounded(number: float) -> int:
+    """Return a count with two digits, rounded up: what is expected is not known better."""
     digits = max(0, int(math.log10(max(number, 1))) - 1)
     return int(math.ceil(number / 10**digits) * 10**digits)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds, minutes or hours, rounded up."""
     if seconds < 2 * _MINUTE:
         return f"{math.ceil(seconds)} s"
     return f"{math.ceil(seconds / _MINUTE)} min" if seconds < 2 * _HOUR else f"{math.ceil(seconds / _HOUR)} h"

@@ -55,14 +55,16 @@ def goal_split(draft: Draft) -> Split:
         spare = min(pods.surge, draft.facts.replicas) if draft.policy.keep_previous else 0
         return Split(spare, draft.facts.replicas)
     stage = _stage(draft)
-    split = _at(draft, pods, stage.share if stage is not None else 0)
+    split = split_at(draft, stage.share if stage is not None else 0)
     if goal_share(draft):
         return split
     # All traffic is stable's and needs its pods: more of the candidate's find room once it has a share.
     return Split(split.stable, min(split.candidate, pods.surge + pods.unavailable))
 
 
-def _at(draft: Draft, pods: Room, share: int) -> Split:
+def split_at(draft: Draft, share: int) -> Split:
+    """The pods of both arms at a share."""
+    pods = room(draft)
     return capacity.at_share(pods, share) if routed(draft) else capacity.at_pod_ratio(pods, share)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
-from pointsman.rollout import ending, readiness, weighing, wording
+from pointsman.rollout import ending, outlook, readiness, weighing, wording
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
@@ -124,6 +124,7 @@ def _prepare(draft: Draft, policy: Policy) -> None:
         draft.waiting += f": {_missing(draft)}" if looked else ""
         return
     _enter(draft, policy, 1)
+    outlook.tell(draft, policy)
 
 
 def foresee_hold(draft: Draft, share: int) -> None:
