@@ -46,13 +46,11 @@ class Ledger:
     at     the last look folded in
     since  Unix seconds; a process that started later and is not known counts from zero
     edges  of the histogram's cells, () for Errors; it can lose edges, never gain any
-    prior  stable's counters at the first look: a guess of its rate, not evidence
     """
 
     at: datetime | None = None
     since: float = math.inf
     edges: tuple[float, ...] = ()
-    prior: Cells = ()
     stable: Mapping[str, Pod] = field(default_factory=dict)
     candidate: Mapping[str, Pod] = field(default_factory=dict)
 
@@ -64,7 +62,6 @@ class Ledger:
             "at": self.at.timestamp(),
             "since": self.since,
             "edges": list(self.edges[:-1]) if self.edges else None,
-            "prior": list(self.prior),
             "stable": _dump_pods(self.stable),
             "candidate": _dump_pods(self.candidate),
         }
@@ -84,7 +81,6 @@ class Ledger:
                 at=datetime.fromtimestamp(dumped["at"], tz=UTC),
                 since=float(dumped["since"]),
                 edges=() if edges is None else (*(float(edge) for edge in edges), math.inf),
-                prior=tuple(int(cell) for cell in dumped["prior"]),
                 stable=_load_pods(dumped["stable"]),
                 candidate=_load_pods(dumped["candidate"]),
             )
@@ -158,9 +154,6 @@ def fold(ledger: Ledger, counts: Counts, *, at: datetime, warmup: int) -> tuple[
         at=at,
         since=moment.at if first else ledger.since,
         edges=edges,
-        prior=_sum(moment.nothing, [pod.cells for pod in stable.values()])
-        if first
-        else _project(ledger.prior, ledger.edges, edges),
         stable=stable,
         candidate=candidate,
     )
