@@ -15,24 +15,29 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from hack.cluster import binaries
+from tests.prometheus.protobuf import CONTENT_TYPE
 
+TEXT = "text/plain; version=0.0.4"
 PATIENCE = 30.0  # seconds until a condition that a test waits for counts as never
 
 CONFIG = """
-global: {scrape_interval: 250ms, scrape_timeout: 250ms}
+global: {scrape_interval: 250ms, scrape_timeout: 250ms, scrape_native_histograms: true}
 scrape_configs:
 - job_name: pods
   file_sd_configs: [{files: ["TARGETS/*.json"], refresh_interval: 1s}]
+- job_name: converted
+  convert_classic_histograms_to_nhcb: true
+  file_sd_configs: [{files: ["TARGETS/converted/*.json"], refresh_interval: 1s}]
 """
 
 Seen = TypeVar("Seen")
 
 
 class Exporter:
-    """One target: `page` is what the next scrape sees, None makes it fail."""
+    """One target: `page` is what the next scrape sees, text or protobuf; None makes it fail."""
 
     def __init__(self) -> None:
-        self.page: Callable[[], str] | None = None
+        self.page: Callable[[], str | bytes] | None = None
         exporter = self
 
         class Pages(BaseHTTPRequestHandler):
@@ -40,9 +45,10 @@ class Exporter:
                 if exporter.page is None:
                     self.send_error(500)
                     return
-                content = exporter.page().encode()
+                page = exporter.page()
+                content = page.encode() if isinstance(page, str) else page
                 self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Type", TEXT if isinstance(page, str) else CONTENT_TYPE)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -56,7 +62,7 @@ class Exporter:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
-    def shows(self, page: str) -> Exporter:
+    def shows(self, page: str | bytes) -> Exporter:
         self.page = lambda: page
         return self
 
@@ -73,15 +79,15 @@ class Prometheus:
         self.folder = folder
         self.url = f"http://127.0.0.1:{_free_port()}"
         self.exporters: list[Exporter] = []
-        (folder / "targets").mkdir()
+        (folder / "targets" / "converted").mkdir(parents=True)
 
-    def exporter(self, page: str) -> Exporter:
+    def exporter(self, page: str | bytes) -> Exporter:
         made = Exporter().shows(page)
         self.exporters.append(made)
         return made
 
     def scrape(self, group: str, *targets: tuple[Exporter, dict[str, str]]) -> None:
-        """Scrape these under the labels given; replaces the group's targets of before."""
+        """Scrape these under the labels given; replaces the group's targets of before. A group is a file, `converted/x` too."""
         found = [{"targets": [exporter.address], "labels": labels} for exporter, labels in targets]
         whole = self.folder / "targets" / f"{group}.new"
         whole.write_text(json.dumps(found))

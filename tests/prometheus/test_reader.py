@@ -10,7 +10,7 @@ import pytest
 
 from pointsman.prometheus.reader import Reader
 from pointsman.signals.queries import Query, RangeQuery
-from pointsman.signals.samples import Answer, Failed, Sample, Series
+from pointsman.signals.samples import Answer, Failed, Native, Sample, Series
 from tests.prometheus.fake import Behaviour, Handler, matrix, misbehaving, vector
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -46,6 +46,17 @@ async def test_samples_with_their_labels_whatever_their_value() -> None:
     assert answer[0] == Sample({"pod": "a"}, 3.0)
     assert math.isnan(answer[1].value)
     assert [sample.value for sample in answer[2:]] == [math.inf, 1500.0]
+
+
+async def test_native_histograms_with_the_bounds_and_counts_of_their_buckets() -> None:
+    found = {"count": "21", "sum": "1", "buckets": [[3, "-2.9e-39", "2.9e-39", "2"], [0, "0.5", "+Inf", "19"]]}
+    empty = {"count": "0", "sum": "0"}
+    result = [{"metric": {"pod": pod}, "histogram": [1, one]} for pod, one in (("a", found), ("b", empty))]
+    body = {"status": "success", "data": {"resultType": "vector", "result": result}}
+    assert await ask(lambda server: server.answer(body)) == (
+        Sample({"pod": "a"}, 21.0, Native(21.0, ((-2.9e-39, 2.9e-39, 2.0), (0.5, math.inf, 19.0)))),
+        Sample({"pod": "b"}, 0.0, Native(0.0, ())),
+    )
 
 
 async def test_an_empty_answer_is_an_answer() -> None:
@@ -139,8 +150,8 @@ def refuse(status: int, kind: str, error: str) -> Behaviour:
                     "data": {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {}]}]},
                 }
             ),
-            "samples that cannot be read: are they native histograms?",
-            id="native histograms",
+            "samples that cannot be read",
+            id="a native histogram that is none",
         ),
         pytest.param(lambda server: server.answer(vector(({}, "many"))), "cannot be read", id="a value that is none"),
     ],
@@ -318,6 +329,19 @@ async def test_a_range_without_a_usable_answer_says_why(behaviour: Behaviour, sa
             answer = (await made.read_ranges([HOUR], AT))[HOUR]
     assert isinstance(answer, Failed)
     assert says in answer.reason
+
+
+async def test_plain_numbers_that_became_native_histograms_are_two_series() -> None:
+    found = {"count": "3", "sum": "1", "buckets": [[0, "0.5", "1", "3"]]}
+    item = {"metric": {"pod": "a"}, "values": [[10, "7"]], "histograms": [[20, found]]}
+    answer = {"status": "success", "data": {"resultType": "matrix", "result": [item]}}
+    with misbehaving(lambda server: server.answer(answer)) as fake:
+        async with reader(fake.url) as made:
+            series = (await made.read_ranges([HOUR], AT))[HOUR]
+    assert series == (
+        Series({"pod": "a"}, (20.0,), (3.0,), (Native(3.0, ((0.5, 1.0, 3.0),)),)),
+        Series({"pod": "a"}, (10.0,), (7.0,)),
+    )
 
 
 async def test_a_slow_range_is_given_up_with_the_look() -> None:

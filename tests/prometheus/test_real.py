@@ -19,8 +19,9 @@ from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold
 from pointsman.signals.profiles import Unanswerable, ask, gateway
 from pointsman.signals.queries import plan, promql
-from pointsman.signals.reading import Answered, Counts, Faulty, NoData, RatePast, Watch
+from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Watch
 from pointsman.signals.samples import Failed
+from tests.prometheus.protobuf import gauge, native
 from tests.prometheus.real import PATIENCE, Exporter, Prometheus
 
 pytestmark = pytest.mark.bare  # needs the cluster's own Prometheus, and nothing else of it
@@ -48,6 +49,10 @@ took_bucket{{path="/infer",le="+Inf"}} 96
 process_start_time_seconds {STARTED}
 """
 QUIET = f"process_start_time_seconds {STARTED}\n"
+
+START = gauge("process_start_time_seconds", STARTED)
+NATIVE = START + native("took", {40: 10, 41: 2, 64: 5}, schema=3, labels={"path": "/infer"}, around_zero=1)
+COARSE = START + native("took", {10: 3, 14: 1, 16: 2}, schema=1, labels={"path": "/infer"})
 
 ERRORS = Gate(name="gate", signal="Errors")
 LATENCY = Gate(name="gate", signal="Latency")
@@ -91,6 +96,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         stable.pop({"unlabelled": "pointsman_dev_revision", "nowhere": "namespace"}.get(name, ""), None)
         again = [(arms.stable, {**stable, "job": "podmonitor"})] if name == "twice" else []
         prometheus.scrape(name, (arms.stable, stable), (arms.candidate, labels(f"{name}-2")), *again)
+    for name, stable_page, candidate_page in (("native", NATIVE, COARSE), ("converted/classic", PAGE, QUIET)):
+        arms = Arms(prometheus.exporter(stable_page), prometheus.exporter(candidate_page))
+        rollouts[name.rpartition("/")[2]] = arms
+        revision = name.rpartition("/")[2]
+        prometheus.scrape(name, (arms.stable, labels(f"{revision}-1")), (arms.candidate, labels(f"{revision}-2")))
     prometheus.scrape("edge", (prometheus.exporter(GATEWAY_PAGE), {"namespace": "gateways", "pod": "envoy-1"}))
     with prometheus.running():
         yield World(prometheus, rollouts)
@@ -147,6 +157,44 @@ async def test_buckets_in_seconds(reader: Reader) -> None:
     assert seen.edges == (0.0025, 0.1, float("inf"))
     assert [pod.cells for pod in seen.stable.pods.values()] == [(10, 95, 96)]
     assert [pod.cells for pod in seen.candidate.pods.values()] == [(0, 0, 0)]
+
+
+async def test_native_histograms_of_two_schemas_on_the_edges_that_they_share(reader: Reader) -> None:
+    """In ms: stable's buckets end at 32, 34.9 and 256, the candidate's at 32, 128 and 256; schema 1 has every fourth edge."""
+    seen = await settle(reader, watch("native", LATENCY), on=Counts)
+    assert isinstance(seen, Counts)
+    assert len(seen.edges) == 35
+    (stable,), (candidate,) = seen.stable.pods.values(), seen.candidate.pods.values()
+    places = [seen.edges.index(2.0**octave / 1000) for octave in (4.5, 5, 5.5, 6.5, 7, 7.5, 8)]
+    assert [stable.cells[place] for place in places] == [1, 11, 13, 13, 13, 13, 18]
+    assert [candidate.cells[place] for place in places] == [0, 3, 3, 3, 4, 4, 6]
+    assert (stable.cells[-1], candidate.cells[-1], stable.started) == (18, 6, STARTED)
+
+
+async def test_classic_histograms_that_prometheus_converts_keep_their_edges(reader: Reader) -> None:
+    """Only populated buckets are told: (-Inf, 2.5], (2.5, 100] and (100, +Inf) all are."""
+    seen = await settle(reader, watch("classic", LATENCY), on=Counts)
+    assert isinstance(seen, Counts)
+    assert seen.edges == (0.0025, 0.1, float("inf"))
+    assert [pod.cells for pod in seen.stable.pods.values()] == [(10, 95, 96)]
+    assert [pod.cells for pod in seen.candidate.pods.values()] == [(0, 0, 0)]
+
+
+async def test_the_past_of_native_histograms(reader: Reader) -> None:
+    asked = replace(watch("native", LATENCY), calibrate=timedelta(seconds=2), interval=timedelta(seconds=1))
+    made = plan([asked])
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        at = datetime.now(UTC)
+        answers, ranges = await reader.read(made.queries, at), await reader.read_ranges(made.ranges, at)
+        past = look(made, answers, at, ranges=ranges).read(asked).past["gate"]
+        if isinstance(past, LatencyPast) and past.pods and (past.counts >= 0).all():
+            break
+        assert time.monotonic() < deadline, f"still {past}"
+        await asyncio.sleep(0.2)
+    assert past.counts.shape == (2, 1, len(past.edges))
+    assert 2.0**5.125 / 1000 in past.edges
+    assert not past.counts.any()  # its page stands still
 
 
 async def test_a_gateways_clusters_with_the_start_from_its_uptime(reader: Reader) -> None:
@@ -264,7 +312,7 @@ async def test_the_past_is_what_was_counted_second_by_second(world: World, reade
         at = datetime.now(UTC)
         answers, ranges = await reader.read(made.queries, at), await reader.read_ranges(made.ranges, at)
         past = look(made, answers, at, ranges=ranges).read(asked).past["gate"]
-        if isinstance(past, RatePast) and (past.requests > 0).all():
+        if isinstance(past, RatePast) and past.pods and (past.requests > 0).all():
             break
         assert time.monotonic() < deadline, f"still {past}"
         await asyncio.sleep(0.2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from pointsman.api.rolloutpolicy import Gate
 from pointsman.signals.counts import look
 from pointsman.signals.queries import Span, plan, span
 from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast, Watch
-from pointsman.signals.samples import Failed, RangeAnswer, Series
+from pointsman.signals.samples import Failed, Native, RangeAnswer, Series
 from tests.signals.scrape import AT, ERRORS, GATEWAY_ERRORS, LATENCY, NOW, STABLE, watch
 
 NONE = None  # no sample at that time
@@ -244,3 +244,62 @@ def test_a_time_between_two_seconds_is_on_the_grid() -> None:
     past = look(made, dict.fromkeys(made.queries, ()), at, ranges={query: answer}).read(asked).past["errors"]
     assert isinstance(past, RatePast)
     assert past.requests[:, 0].tolist() == [1, 2]
+
+
+def natives(*counts: Mapping[int, int] | None, schema: int = 3) -> Series:
+    """A native series: requests per bucket number of the schema, at every look."""
+    found = [
+        Native(float(sum(one.values())), tuple((2.0 ** ((k - 1) / 2**schema), 2.0 ** (k / 2**schema), float(n)) for k, n in one.items()))
+        for one in counts
+        if one is not None
+    ]  # fmt: skip
+    laid = series([None if one is None else sum(one.values()) for one in counts])
+    return replace(laid, histograms=tuple(found))
+
+
+def test_native_histograms_are_counted_on_the_grid() -> None:
+    past = read(
+        asking(LATENCY, steps=4),
+        (natives({0: 5}, {0: 7, 8: 1}, {0: 7, 8: 2, 12: 4}, None, {0: 9, 8: 2, 12: 4}), started([5] * 5)),
+    )
+    assert isinstance(past, LatencyPast)
+    assert len(past.edges) == 138
+    one, two = past.edges.index(1.0), past.edges.index(2.0)
+    assert past.counts.shape == (4, 1, 138)
+    assert past.counts[:2, 0, [one, two, two + 4]].tolist() == [[2, 1, 0], [0, 1, 4]]
+    assert past.counts[:2].sum() == 3 + 5
+    assert (past.counts[2:] == -1).all()
+
+
+def test_pods_that_differ_in_form_are_counted_in_the_one_that_all_have() -> None:
+    classic = buckets(le_0_5=[1, 2], le_inf=[3, 5])
+    both = [
+        *buckets("pod-b", le_0_5=[4, 7], le_inf=[4, 7]),
+        replace(natives({0: 4}, {0: 7}), labels=series([], "pod-b").labels),
+    ]
+    past = read(asking(LATENCY, steps=1), (*classic, *both))
+    assert isinstance(past, LatencyPast)
+    assert (past.edges, past.counts.tolist()) == ((0.5, math.inf), [[[1, 1], [3, 0]]])
+    alone = read(asking(LATENCY, steps=1), tuple(both))
+    assert isinstance(alone, LatencyPast)
+    assert len(alone.edges) == 138
+
+
+def test_custom_buckets_that_one_pod_alone_tells_are_known_of_all() -> None:
+    one = replace(series([4, 6]), histograms=(Native(4.0, ((0.1, 0.25, 4.0),)), Native(6.0, ((0.1, 0.25, 6.0),))))
+    other = replace(
+        series([1, 2], "pod-b"), histograms=(Native(1.0, ((0.3, 0.5, 1.0),)), Native(2.0, ((0.3, 0.5, 2.0),)))
+    )
+    past = read(asking(LATENCY, steps=1), (one, other))
+    assert isinstance(past, LatencyPast)
+    assert past.edges == (0.1, 0.25, 0.3, 0.5, math.inf)
+    assert past.counts.tolist() == [[[0, 2, 0, 0, 0], [0, 0, 0, 1, 0]]]
+
+
+def test_custom_buckets_that_come_to_be_known_were_empty_before() -> None:
+    before = Native(4.0, ((0.1, 0.25, 4.0),))
+    after = Native(9.0, ((0.1, 0.25, 6.0), (0.3, 0.5, 3.0)))
+    past = read(asking(LATENCY, steps=1), (replace(series([4, 9]), histograms=(before, after)),))
+    assert isinstance(past, LatencyPast)
+    assert past.edges == (0.1, 0.25, 0.3, 0.5, math.inf)
+    assert past.counts.tolist() == [[[0, 2, 0, 3, 0]]]

@@ -92,11 +92,21 @@ def test_the_names_of_labels_are_the_settings() -> None:
         ),
         (
             LATENCY,
-            ('sum by (le) (duration_seconds_bucket{namespace="ml",pointsman_dev_revision="v1.0",path=~"/infer"})',),
+            (
+                (
+                    'sum by (le) (duration_seconds_bucket{namespace="ml",pointsman_dev_revision="v1.0",path=~"/infer"})'
+                    ' or sum (duration_seconds{namespace="ml",pointsman_dev_revision="v1.0",path=~"/infer"})'
+                ),
+            ),
         ),
         (
             GATEWAY_LATENCY,
-            ('sum by (le) (envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=~"service/ml/v1\\\\.0/.+"})',),
+            (
+                (
+                    'sum by (le) (envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=~"service/ml/v1\\\\.0/.+"})'
+                    ' or sum (envoy_cluster_upstream_rq_time{envoy_cluster_name=~"service/ml/v1\\\\.0/.+"})'
+                ),
+            ),
         ),
     ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from pointsman.signals.samples import Answer, Failed, RangeAnswer, Sample, Series
+from pointsman.signals.samples import Answer, Failed, Native, RangeAnswer, Sample, Series
 
 _SHOWN = 300
 _Read = TypeVar("_Read")
@@ -22,7 +22,7 @@ def parse_range(answer: Mapping[str, Any], about: str) -> RangeAnswer:
 
 
 def _parsed(
-    answer: Mapping[str, Any], about: str, *, kind: str, read: Callable[[Mapping[str, Any]], _Read]
+    answer: Mapping[str, Any], about: str, *, kind: str, read: Callable[[Mapping[str, Any]], Iterable[_Read]]
 ) -> tuple[_Read, ...] | Failed:
     warnings = answer.get("warnings")
     if warnings:
@@ -32,24 +32,45 @@ def _parsed(
         found = data.get("resultType") if isinstance(data, dict) else type(data).__name__
         return Failed(f"Prometheus answered the query for {about} with {found!r} where a {kind} belongs")
     try:
-        return tuple(read(item) for item in data["result"])
+        return tuple(one for item in data["result"] for one in read(item))
     except (KeyError, TypeError, ValueError, AttributeError):
-        return Failed(
-            f"Prometheus answered the query for {about} with samples that cannot be read: are they native histograms?"
+        return Failed(f"Prometheus answered the query for {about} with samples that cannot be read")
+
+
+def _sample(item: Mapping[str, Any]) -> Iterable[Sample]:
+    if "histogram" in item:
+        found = _native(item["histogram"][1])
+        yield Sample(labels=_labels(item), value=found.count, histogram=found)
+        return
+    _, value = item["value"]
+    yield Sample(labels=_labels(item), value=float(value))
+
+
+def _series(item: Mapping[str, Any]) -> Iterable[Series]:
+    """One, or two where plain numbers gave way to native histograms under the same labels."""
+    labels = _labels(item)
+    if "histograms" in item:
+        natives = [(float(time), _native(found)) for time, found in item["histograms"]]
+        yield Series(
+            labels=labels,
+            times=tuple(time for time, _ in natives),
+            values=tuple(found.count for _, found in natives),
+            histograms=tuple(found for _, found in natives),
+        )
+    if "values" in item or "histograms" not in item:
+        points = item["values"]
+        yield Series(
+            labels=labels,
+            times=tuple(float(time) for time, _ in points),
+            values=tuple(float(value) for _, value in points),
         )
 
 
-def _sample(item: Mapping[str, Any]) -> Sample:
-    _, value = item["value"]
-    return Sample(labels=_labels(item), value=float(value))
-
-
-def _series(item: Mapping[str, Any]) -> Series:
-    points = item["values"]
-    return Series(
-        labels=_labels(item),
-        times=tuple(float(time) for time, _ in points),
-        values=tuple(float(value) for _, value in points),
+def _native(found: Mapping[str, Any]) -> Native:
+    buckets = found.get("buckets") or ()  # an empty histogram has none
+    return Native(
+        count=float(found["count"]),
+        buckets=tuple((float(lower), float(upper), float(count)) for _, lower, upper, count in buckets),
     )
 
 

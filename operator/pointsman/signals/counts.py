@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from pointsman.api.rolloutpolicy import Source
-from pointsman.signals import histogram, past
+from pointsman.signals import exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.profiles import Arm, Question, Shape
 from pointsman.signals.queries import (
@@ -159,10 +159,10 @@ class _Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
-    """An arm before its histograms are brought to common edges; a pod without series has no histogram (None)."""
+    """An arm before its histograms are brought to common edges."""
 
     errors: Mapping[str, tuple[int, int]]
-    histograms: Mapping[str, histogram.Histogram | None]
+    histograms: Mapping[str, exports.Exported]
     started: Mapping[str, float | None]
     newest: datetime
     series: int
@@ -218,7 +218,7 @@ def _read_arm(
     errors = shape.signal == "Errors"
     return _Arm(
         errors={name: _errors(name, of_pod.get(name, ())) for name in live} if errors else {},
-        histograms={} if errors else {name: histogram.read(name, of_pod.get(name, ()), shape.unit) for name in live},
+        histograms={} if errors else {name: exports.read(name, of_pod.get(name, ()), shape.unit) for name in live},
         started={name: _start(started.get(target)) if target else None for name, target in live.items()},
         newest=datetime.fromtimestamp(newest, tz=UTC),
         series=sum(PART not in sample.labels for name in live for sample in of_pod.get(name, ())),
@@ -280,11 +280,12 @@ def _counts(question: Question, *, stable: _Arm, candidate: _Arm) -> Counts:
             candidate=_arm_counts(candidate, candidate.errors),
             note=note,
         )
-    edges = histogram.common_edges([*stable.histograms.values(), *candidate.histograms.values()])
+    ours, theirs = exports.agree(stable.histograms, candidate.histograms)
+    edges = histogram.common_edges([*ours.values(), *theirs.values()])
     return Counts(
         edges=edges,
-        stable=_arm_counts(stable, histogram.on_edges(stable.histograms, edges)),
-        candidate=_arm_counts(candidate, histogram.on_edges(candidate.histograms, edges)),
+        stable=_arm_counts(stable, histogram.on_edges(ours, edges)),
+        candidate=_arm_counts(candidate, histogram.on_edges(theirs, edges)),
         note=note,
     )
 

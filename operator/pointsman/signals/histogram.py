@@ -1,58 +1,70 @@
-"""Classic histograms: the buckets of a pod's series as one cumulative histogram in seconds, and edges that pods share."""
+"""Cumulative histograms in seconds: what is known of them at an edge, and the edges that several of them share."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from itertools import pairwise
-from typing import Final
-
-from pointsman.signals.counters import FaultError, whole
-from pointsman.signals.profiles import Unit
-from pointsman.signals.samples import Sample
-
-_PER_SECOND: Final[Mapping[Unit, int]] = {"s": 1, "ms": 1_000, "us": 1_000_000}
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Requests at most as slow as each edge; edges in seconds, rising, +Inf last."""
+class Fixed:
+    """A histogram whose edges are known, those of empty buckets included.
+
+    edges  in seconds, rising, +Inf last
+    cells  requests at most as slow as each edge
+    """
 
     edges: tuple[float, ...]
     cells: tuple[int, ...]
 
+    def at(self, edge: float) -> int | None:
+        """Requests at most as slow; None at an edge that is none of its own."""
+        index = bisect_left(self.edges, edge)
+        return self.cells[index] if index < len(self.edges) and self.edges[index] == edge else None
 
-def read(pod: str, series: Sequence[Sample], unit: Unit) -> Histogram | None:
-    """The sum of a pod's histograms over paths, methods and whatever else tells them apart; None without any.
 
-    Raises:
-        FaultError: a bucket has no readable `le`, falls, is no count, or the +Inf one is missing.
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A histogram that tells of its populated buckets alone: at any edge outside of these it is known, too.
+
+    edges  of populated buckets, lower and upper ones, in seconds, rising, +Inf last
+    cells  requests at most as slow as each edge
     """
-    if not series:
-        return None
-    parts: dict[frozenset[tuple[str, str]], dict[float, int]] = defaultdict(dict)
-    for sample in series:
-        upper = edge(pod, sample.labels.get("le"), unit)
-        rest = frozenset(item for item in sample.labels.items() if item[0] != "le")
-        if upper in parts[rest]:
-            raise FaultError(f"pod {pod} exports the bucket le={sample.labels.get('le')!r} twice")
-        parts[rest][upper] = whole(pod, sample)
-    histograms = [_histogram(pod, buckets) for buckets in parts.values()]
-    edges = tuple(one for one in common_edges(histograms) if one > 0)  # nothing takes no time: le="0" tells nothing
-    summed = tuple(sum(column) for column in zip(*(project(one, edges) for one in histograms), strict=True))
-    return Histogram(edges=edges, cells=summed)
+
+    edges: tuple[float, ...]
+    cells: tuple[int, ...]
+
+    def at(self, edge: float) -> int | None:
+        """Requests at most as slow; None inside of a populated bucket."""
+        index = bisect_left(self.edges, edge)
+        if self.edges[index] == edge:
+            return self.cells[index]
+        below = self.cells[index - 1] if index else 0
+        return below if below == self.cells[index] else None
+
+
+Histogram: TypeAlias = Fixed | Sparse
 
 
 def common_edges(histograms: Iterable[Histogram | None]) -> tuple[float, ...]:
-    """The edges that all of them have; cumulative counts are exact on any subset of edges. Only +Inf where there is none."""
-    shared: set[float] | None = None
+    """The edges at which all of them are known; cumulative counts are exact on any edges. Only +Inf where there is none."""
+    fixed: set[float] | None = None
+    told: set[float] = set()
+    sparse: list[Sparse] = []
+    seen: tuple[float, ...] = ()
     for one in histograms:
-        if one is not None:
-            shared = set(one.edges) if shared is None else shared & set(one.edges)
-    return tuple(sorted(shared)) if shared else (math.inf,)
+        if isinstance(one, Fixed):
+            if one.edges != seen:  # mostly they all have the same
+                fixed = set(one.edges) if fixed is None else fixed & set(one.edges)
+                seen = one.edges
+        elif one is not None:
+            told.update(one.edges)
+            sparse.append(one)
+    shared = told if fixed is None else fixed
+    return tuple(sorted(edge for edge in shared if all(one.at(edge) is not None for one in sparse))) or (math.inf,)
 
 
 def on_edges(histograms: Mapping[str, Histogram | None], edges: tuple[float, ...]) -> dict[str, tuple[int, ...]]:
@@ -61,34 +73,24 @@ def on_edges(histograms: Mapping[str, Histogram | None], edges: tuple[float, ...
 
 
 def project(one: Histogram, edges: tuple[float, ...]) -> tuple[int, ...]:
-    """The cells of a histogram on a subset of its edges."""
-    cells = dict(zip(one.edges, one.cells, strict=True))
-    return tuple(cells[upper] for upper in edges)
-
-
-def _histogram(pod: str, buckets: Mapping[float, int]) -> Histogram:
-    edges = tuple(sorted(buckets))
-    cells = tuple(buckets[upper] for upper in edges)
-    if edges[-1] != math.inf:
-        raise FaultError(f'pod {pod} exports a histogram without the bucket le="+Inf"')
-    for (low, fewer), (high, more) in pairwise(zip(edges, cells, strict=True)):
-        if more < fewer:
-            raise FaultError(
-                f"pod {pod} exports buckets that fall: {fewer} up to {low:g} s but {more} up to {high:g} s"
-            )
-    return Histogram(edges=edges, cells=cells)
-
-
-def edge(pod: str, le: str | None, unit: Unit) -> float:
-    """A bucket's edge in seconds; divided as a decimal, so that 2.5 ms and 0.0025 s are the same edge.
+    """The cells of a histogram on some of the edges at which it is known.
 
     Raises:
-        FaultError: `le` is no number.
+        ValueError: it is not known at one of them.
     """
-    try:
-        seconds = float(Decimal(le or "") / _PER_SECOND[unit])
-    except InvalidOperation:
-        seconds = math.nan
-    if math.isnan(seconds):
-        raise FaultError(f"pod {pod} exports a bucket with le={le!r}, which is no number")
-    return seconds
+    if edges == one.edges:
+        return one.cells
+    cells = tuple(cell for cell in map(one.at, edges) if cell is not None)
+    if len(cells) != len(edges):
+        raise ValueError(f"the histogram is not known at all of {edges}")
+    return cells
+
+
+def add(histograms: Iterable[Histogram]) -> Histogram:
+    """The sum on the edges that they share above zero: nothing takes no time, so `le="0"` tells nothing."""
+    parts = tuple(histograms)
+    edges = tuple(edge for edge in common_edges(parts) if edge > 0)
+    cells = tuple(sum(column) for column in zip(*(project(one, edges) for one in parts), strict=True))
+    if all(isinstance(one, Sparse) for one in parts):
+        return Sparse(edges=edges, cells=cells)
+    return Fixed(edges=edges, cells=cells)

@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.signals import histogram
+from pointsman.signals import classic, histogram, native
 from pointsman.signals.counters import FaultError, whole
-from pointsman.signals.profiles import Shape
+from pointsman.signals.profiles import Shape, Unit
 from pointsman.signals.queries import FAILED, PART, STARTED, Span
 from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast
 from pointsman.signals.samples import Sample, Series
@@ -56,8 +56,9 @@ def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, wa
         pod: the label with the pod's name.
     """
     try:
-        tracks = {name: _track(shape, name, own, at, span) for name, own in _by_pod(series, pod).items()}
-        growths = {name: _growth(track, span, warmup) for name, track in sorted(tracks.items()) if track is not None}
+        grid = _Grid(begin=at.timestamp() - span.seconds, step=span.step, length=round(span.seconds / span.step) + 1)
+        tracks = _tracks(shape, _by_pod(series, pod), grid)
+        growths = {name: _growth(track, span, warmup) for name, track in sorted(tracks.items())}
     except FaultError as fault:
         return NoData(str(fault))
     known = {name: growth for name, growth in growths.items() if (growth.cells >= 0).any()}
@@ -93,37 +94,79 @@ def _by_pod(series: Iterable[Series], label: str) -> Mapping[str, Sequence[Serie
     return pods
 
 
-def _track(shape: Shape, pod: str, series: Sequence[Series], at: datetime, span: Span) -> _Track | None:
-    """One pod's counters on the grid; None where it exports none that match.
+def _tracks(shape: Shape, pods: Mapping[str, Sequence[Series]], grid: _Grid) -> dict[str, _Track]:
+    """The counters of the pods that export any.
 
     Raises:
-        FaultError: two targets export the pod's counters, or they are no counts.
+        FaultError: two targets export a pod's counters, or they are no counts.
     """
-    counters = [one for one in series if one.labels.get(PART) in (None, FAILED)]
-    targets = {(one.labels.get("job", ""), one.labels.get("instance", "")) for one in counters}
-    if len(targets) > 1:
-        raise FaultError(f"pod {pod} was scraped twice, as {' and '.join(map(str, sorted(targets)[:2]))}")
-    if not targets:
-        return None
-    length = round(span.seconds / span.step) + 1
-    begin = at.timestamp() - span.seconds
-    grid = _Grid(begin=begin, step=span.step, length=length)
-    starts = [one for one in series if one.labels.get(PART) == STARTED and _target(one) in targets]
-    started = grid.lay(starts[0]) if starts else np.full(length, np.nan)
+    counters = {pod: [one for one in own if one.labels.get(PART) in (None, FAILED)] for pod, own in pods.items()}
+    exporting = {pod: own for pod, own in counters.items() if own}
+    for pod, own in exporting.items():
+        if len(targets := {_target(one) for one in own}) > 1:
+            raise FaultError(f"pod {pod} was scraped twice, as {' and '.join(map(str, sorted(targets)[:2]))}")
+    laid: Mapping[str, tuple[tuple[float, ...], Numbers]]
     if shape.signal == "Errors":
-        every = _summed(grid, pod, [one for one in counters if PART not in one.labels])
-        failed = _summed(grid, pod, [one for one in counters if PART in one.labels])
-        cells = np.stack([np.where(np.isnan(failed) & ~np.isnan(every), 0.0, failed), every], axis=1)
-        return _Track(edges=(), cells=cells, started=started)
+        laid = {pod: ((), _errors(grid, pod, own)) for pod, own in exporting.items()}
+    elif _are_native(exporting):
+        laid = _native(grid, exporting, shape.unit)
+    else:
+        laid = {pod: _classic(grid, pod, own, shape.unit) for pod, own in exporting.items()}
+    return {
+        pod: _Track(edges=edges, cells=cells, started=_started(grid, exporting[pod][0], pods[pod]))
+        for pod, (edges, cells) in laid.items()
+    }
+
+
+def _started(grid: _Grid, counter: Series, series: Sequence[Series]) -> Numbers:
+    starts = [one for one in series if one.labels.get(PART) == STARTED and _target(one) == _target(counter)]
+    return grid.lay(starts[0]) if starts else np.full(grid.length, np.nan)
+
+
+def _errors(grid: _Grid, pod: str, series: Sequence[Series]) -> Numbers:
+    """(T + 1, 2): failed, and all; no series of failures is none."""
+    every = _summed(grid, pod, [one for one in series if PART not in one.labels])
+    failed = _summed(grid, pod, [one for one in series if PART in one.labels])
+    return np.stack([np.where(np.isnan(failed) & ~np.isnan(every), 0.0, failed), every], axis=1)
+
+
+def _are_native(pods: Mapping[str, Sequence[Series]]) -> bool:
+    """Whether native histograms are counted: where every pod has some, or where not every pod has classic ones."""
+    native_ones = [any(one.histograms for one in own) for own in pods.values()]
+    return all(native_ones) or (any(native_ones) and not all(any(map(_is_classic, own)) for own in pods.values()))
+
+
+def _is_classic(one: Series) -> bool:
+    return not one.histograms and "le" in one.labels
+
+
+def _classic(grid: _Grid, pod: str, series: Sequence[Series], unit: Unit) -> tuple[tuple[float, ...], Numbers]:
     of_edge: dict[float, list[Series]] = defaultdict(list)
-    for one in counters:
-        of_edge[histogram.edge(pod, one.labels.get("le"), shape.unit)].append(one)
+    for one in series:
+        if not one.histograms:
+            of_edge[classic.edge(pod, one.labels.get("le"), unit)].append(one)
     edges = tuple(sorted(edge for edge in of_edge if edge > 0))
     if not edges or edges[-1] != math.inf:
         raise FaultError(f'pod {pod} exported a histogram without the bucket le="+Inf"')
-    return _Track(
-        edges=edges, cells=np.stack([_summed(grid, pod, of_edge[edge]) for edge in edges], axis=1), started=started
-    )
+    return edges, np.stack([_summed(grid, pod, of_edge[edge]) for edge in edges], axis=1)
+
+
+def _native(
+    grid: _Grid, pods: Mapping[str, Sequence[Series]], unit: Unit
+) -> dict[str, tuple[tuple[float, ...], Numbers]]:
+    """Native histograms on the edges that they share all the time; several of one pod are added. Pods without any are left out."""
+    moments: dict[tuple[str, int], list[histogram.Histogram]] = defaultdict(list)
+    for pod, own in pods.items():
+        for one in own:
+            for index, found in zip(grid.places(one) if one.histograms else (), one.histograms, strict=True):
+                if 0 <= index < grid.length:
+                    moments[pod, int(index)].append(native.read(pod, found, one.labels, unit))
+    summed = {key: parts[0] if len(parts) == 1 else histogram.add(parts) for key, parts in moments.items()}
+    edges = histogram.common_edges(summed.values())
+    cells = {pod: np.full((grid.length, len(edges)), np.nan) for pod, _ in summed}
+    for (pod, index), one_moment in summed.items():
+        cells[pod][index] = histogram.project(one_moment, edges)
+    return {pod: (edges, laid) for pod, laid in cells.items()}
 
 
 def _target(one: Series) -> tuple[str, str]:
@@ -136,10 +179,14 @@ class _Grid:
     step: float
     length: int
 
+    def places(self, one: Series) -> npt.NDArray[np.int64]:
+        """Which of the grid's times the series' are; some may be outside of it."""
+        return np.rint((np.asarray(one.times) - self.begin) / self.step).astype(np.int64)
+
     def lay(self, one: Series) -> Numbers:
         """A series' values at the grid's times, nan where it has none."""
         laid = np.full(self.length, np.nan)
-        index = np.rint((np.asarray(one.times) - self.begin) / self.step).astype(int)
+        index = self.places(one)
         inside = (index >= 0) & (index < self.length)
         laid[index[inside]] = np.asarray(one.values)[inside]
         return laid

@@ -129,7 +129,8 @@ def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labe
             f"sum({_select(shape.metric, arm, shape.match, shape.failed)})",
             f"sum({_select(shape.metric, arm, shape.match)})",
         )
-    return (f"sum by (le) ({_select(f'{shape.metric}_bucket', arm, shape.match)})",)
+    buckets, native = (_select(name, arm, shape.match) for name in _series(shape))
+    return (f"sum by (le) ({buckets}) or sum ({native})",)
 
 
 def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
@@ -138,18 +139,22 @@ def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) ->
     One query reads one snapshot: were failures, requests and the process's start asked for apart, a scrape that lands in
     between would show more failures than requests, or a restart with the counters of the process before.
     """
-    metric = shape.metric if shape.signal == "Errors" else f"{shape.metric}_bucket"
     arms = _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
-    parts = [_select(metric, arms, shape.match)]
+    parts = [_select(name, arms, shape.match) for name in _series(shape)]
     if shape.signal == "Errors":
-        parts.append(_mark(_select(metric, arms, shape.match, shape.failed), FAILED))
+        parts.append(_mark(_select(shape.metric, arms, shape.match, shape.failed), FAILED))
     if shape.source == "Runtime":
         parts.append(_mark(f"process_start_time_seconds{{{arms}}}", STARTED))
     else:
         present = f"{_CLUSTER_GAUGE}{{{arms}}}"
         parts.append(_mark(present, PRESENT))
         parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
-    return Query(text=" or ".join(parts), about=f"{metric} of {_who(pairs)}")
+    return Query(text=" or ".join(parts), about=f"{shape.metric} of {_who(pairs)}")
+
+
+def _series(shape: Shape) -> tuple[str, ...]:
+    """What Prometheus calls it: a histogram is there as buckets, as one native series, or as both."""
+    return (shape.metric,) if shape.signal == "Errors" else (f"{shape.metric}_bucket", shape.metric)
 
 
 def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Arm, Span], RangeQuery]:
@@ -172,17 +177,22 @@ def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Arm, Span], Ra
 def _counters_before(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, long: Span) -> RangeQuery:
     """Each pod's counters as they rose: summed over what tells its series apart, never over pods."""
     runtime = shape.source == "Runtime"
-    metric = shape.metric if shape.signal == "Errors" else f"{shape.metric}_bucket"
     arms = _pods(pairs, labels) if runtime else _clusters(pairs)
     owner = (labels.namespace, labels.revision, labels.pod) if runtime else (CLUSTER, labels.pod)
     by = ",".join(dict.fromkeys((*owner, "job", "instance")))
-    parts = [f"sum by ({by}{'' if shape.signal == 'Errors' else ',le'}) ({_select(metric, arms, shape.match)})"]
+    keys = (by,) if shape.signal == "Errors" else (f"{by},le", by)
+    parts = [
+        f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)
+    ]
     if shape.signal == "Errors":
-        parts.append(_mark(f"sum by ({by}) ({_select(metric, arms, shape.match, shape.failed)})", FAILED))
+        parts.append(_mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
     if runtime:
         parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
     return RangeQuery(
-        text=" or ".join(parts), about=f"the past of {metric} of {_who(pairs)}", seconds=long.seconds, step=long.step
+        text=" or ".join(parts),
+        about=f"the past of {shape.metric} of {_who(pairs)}",
+        seconds=long.seconds,
+        step=long.step,
     )
 
 

@@ -8,11 +8,28 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
+class Native:
+    """A native histogram as Prometheus tells it.
+
+    count    of all observations, NaNs included
+    buckets  the populated ones, each (lower, upper, count) and not cumulative; an observation is above `lower` and at most
+             `upper`, but the bucket around zero contains its lower bound, too
+    """
+
+    count: float
+    buckets: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One series' value at the look's time; NaN and infinities are kept, whoever counts judges them."""
+    """One series' value at the look's time; NaN and infinities are kept, whoever counts judges them.
+
+    The value of a native histogram is its count.
+    """
 
     labels: Mapping[str, str]
     value: float
+    histogram: Native | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +45,15 @@ Answer: TypeAlias = tuple[Sample, ...] | Failed
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series over a range: Unix seconds, rising, and the value at each of them."""
+    """One series over a range: Unix seconds, rising, and the value at each of them.
+
+    histograms  of a native histogram, whose values are its counts; else ()
+    """
 
     labels: Mapping[str, str]
     times: tuple[float, ...]
     values: tuple[float, ...]
+    histograms: tuple[Native, ...] = ()
 
 
 RangeAnswer: TypeAlias = tuple[Series, ...] | Failed
