@@ -18,16 +18,15 @@ from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import (
     LatencyGate,
     LatencyHistory,
-    LatencyLook,
     Margin,
     Noise,
     RateGate,
     RateHistory,
-    RateLook,
 )
 from pointsman.evidence.pods import pod_margin
 from pointsman.evidence.process import log_mean
 from pointsman.evidence.rate import RateState
+from tests.evidence.paths import Arms, every_histogram, every_path, fold_histograms, fold_rates
 
 # requests of candidate and stable, and stable's rate, of three looks: the split and the base rate both move
 LOOKS = [(2, 3, 0.1), (2, 2, 0.4), (1, 3, 0.3)]
@@ -43,22 +42,10 @@ GATES = {
 }
 
 
-def chances(n: int, p: float) -> np.ndarray:
-    return np.array([math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(n + 1)])
-
-
 def rate_paths(gate: RateGate, candidate_rate: list[float]) -> tuple[RateState, np.ndarray]:
     """Fold every path of LOOKS with these rates of the candidate; return the batch's last state and each path's chance."""
-    outcomes = [list(product(range(n_c + 1), range(n_s + 1))) for n_c, n_s, _ in LOOKS]
-    paths = np.array(list(product(*(range(len(o)) for o in outcomes))))
-    state = evidence.start(gate, (len(paths),))
-    weight = np.ones(len(paths))
-    for i, (n_c, n_s, p_s) in enumerate(LOOKS):
-        x = np.array(outcomes[i])[paths[:, i]]
-        weight *= chances(n_c, candidate_rate[i])[x[:, 0]] * chances(n_s, p_s)[x[:, 1]]
-        state = evidence.fold(gate, state, RateLook(n_c, x[:, 0], n_s, x[:, 1], 2, 3, 10.0 * (i + 1)))
-    assert isinstance(state, RateState)
-    return state, weight
+    paths = every_path([Arms(n_c, n_s, p_c, p_s) for (n_c, n_s, p_s), p_c in zip(LOOKS, candidate_rate, strict=True)])
+    return fold_rates(gate, paths), paths.chance
 
 
 @pytest.mark.parametrize("name", GATES)
@@ -99,30 +86,12 @@ EDGES = (1.0, 2.0, 4.0, math.inf)
 HISTORY = LatencyHistory(EDGES, (20, 60, 15, 5))  # stable's median lies between 1 and 2 s
 
 
-def histograms(n: int) -> list[tuple[int, ...]]:
-    return [h for h in product(range(n + 1), repeat=4) if sum(h) == n]
-
-
-def multinomial(h: tuple[int, ...], p: tuple[float, ...]) -> float:
-    ways = math.factorial(sum(h)) / math.prod(math.factorial(i) for i in h)
-    return ways * math.prod(q**i for i, q in zip(h, p, strict=True))
-
-
 def latency_paths(
     gate: LatencyGate, shapes: list[tuple[tuple[float, ...], tuple[float, ...]]]
 ) -> tuple[LatencyState, np.ndarray]:
     """Fold every path of two looks of 2 + 2 requests with these bucket chances (candidate, stable) per look."""
-    outcomes = list(product(histograms(2), histograms(2)))
-    paths = np.array(list(product(range(len(outcomes)), repeat=len(shapes))))
-    tables = np.array(outcomes)
-    state, weight = evidence.start(gate, (len(paths),)), np.ones(len(paths))
-    for i, (p_c, p_s) in enumerate(shapes):
-        chance = np.array([multinomial(c, p_c) * multinomial(s, p_s) for c, s in outcomes])
-        weight *= chance[paths[:, i]]
-        look = LatencyLook(EDGES, tables[paths[:, i], 0], tables[paths[:, i], 1], 2, 3, 10.0 * (i + 1))
-        state = evidence.fold(gate, state, look)
-    assert isinstance(state, LatencyState)
-    return state, weight
+    paths = every_histogram(EDGES, shapes)
+    return fold_histograms(gate, paths), paths.chance
 
 
 LATENCY_GATES = {
