@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pointsman.signals.ledger import Increments, Ledger, fold
-from pointsman.signals.reading import ArmCounts, Counts, PodCount
+from pointsman.signals.reading import ArmCounts, Counts, Faulty, PodCount
 from tests.sizes import examples
 
 EPOCH = 1_772_000_000.0
@@ -107,6 +109,12 @@ class NeverMore(RuleBasedStateMachine):
         self.total += ok + failed
         self.scrapes[number].append(Scrape(self.now, process, process.shown()))
 
+    @rule(number=numbers)
+    def leave(self, number: int) -> None:
+        """A pod goes; a store may show it for a while, and one of its name may come again."""
+        self.now += 20
+        self.pods.pop(number, None)
+
     @rule(seconds=st.sampled_from([10.0, 30.0, 400.0, 4000.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -129,6 +137,14 @@ class NeverMore(RuleBasedStateMachine):
     def look_again(self, backs: tuple[int, ...]) -> None:
         """A second rule, so that looks are as frequent as what happens between them."""
         self.look(backs)
+
+    @rule()
+    def look_twice(self) -> None:
+        """Two looks at one scrape of every pod, at one time: the second counts nothing."""
+        self.look((0,) * PODS)
+        before, self.now = self.books, self.now - 5
+        self.look((0,) * PODS)
+        assert (self.books.failed, self.books.total) == (before.failed, before.total)
 
     @rule(saved=st.booleans())
     def kill_operator(self, saved: bool) -> None:  # noqa: FBT001  drawn
@@ -227,3 +243,60 @@ def test_without_gaps_every_request_counts(
 def look(books: Books, pods: dict[int, Process], now: float) -> Books:
     shown = {f"pod-{number}": process.shown() for number, process in pods.items()}
     return books.look(shown, at=now)
+
+
+EDGES = (0.1, 0.2, 0.5, math.inf)
+QUIET = ((0,) * len(EDGES), (0,) * len(EDGES))
+
+
+@dataclass(frozen=True)
+class Between:
+    """Requests of two pods by bucket, before a look that sees them on some of the edges; `anew`: none, the first starts anew."""
+
+    served: tuple[tuple[int, ...], tuple[int, ...]]
+    kept: frozenset[float]
+    anew: bool
+
+
+by_bucket = st.tuples(*[st.integers(0, 9)] * len(EDGES))
+edge_sets = st.sampled_from([frozenset(EDGES)] * 6 + [frozenset(EDGES) - {edge} for edge in EDGES[:-1]])
+
+
+@given(st.lists(st.builds(Between, st.tuples(by_bucket, by_bucket), edge_sets, st.sampled_from([False] * 5 + [True]))))
+@settings(max_examples=examples(300), deadline=None)
+def test_every_request_counts_in_its_bucket_on_whatever_edges_are_left(history: list[Between]) -> None:
+    """A scrape with the edge lost loses it for good; what is counted on the others is exact, restarts between looks included."""
+    now, ledger = EPOCH, Ledger()
+    pods = [[EPOCH - 99.0, *(5 * n for n in range(1, len(EDGES) + 1))] for _ in range(2)]
+    left, made = set(EDGES), [0] * len(EDGES)
+    counted = dict.fromkeys(EDGES, 0)
+    for happening in [Between(QUIET, frozenset(EDGES), anew=False), *history]:
+        now += 20
+        if (
+            happening.anew
+        ):  # a look sees it before it has served: one that overtook its old counters would count the excess
+            pods[0] = [now, *[0] * len(EDGES)]
+        for pod, served in zip(pods, QUIET if happening.anew else happening.served, strict=True):
+            pod[1:] = [cell + more for cell, more in zip(pod[1:], accumulate(served), strict=True)]
+            made = [cell + more for cell, more in zip(made, accumulate(served), strict=True)]
+        edges = tuple(edge for edge in EDGES if edge in happening.kept)
+        shown = {
+            f"pod-{number}": PodCount(
+                pod[0], tuple(int(cell) for edge, cell in zip(EDGES, pod[1:], strict=True) if edge in edges)
+            )
+            for number, pod in enumerate(pods)
+        }
+        when = datetime.fromtimestamp(now, tz=UTC)
+        counts = Counts(edges, stable=ArmCounts(shown, newest=when), candidate=ArmCounts({}, newest=when))
+        left &= happening.kept
+        ledger, found = fold(ledger, counts, at=when, warmup=0)
+        if left == {math.inf}:  # refused while the arms have nothing to be compared on
+            assert isinstance(found, Faulty)
+            return
+        assert isinstance(found, Increments)
+        assert set(found.edges) == left
+        for edge, cell in zip(found.edges, found.stable.cells, strict=True):
+            counted[edge] += cell
+        assert [counted[edge] for edge in EDGES if edge in left] == [
+            cell for edge, cell in zip(EDGES, made, strict=True) if edge in left
+        ]
