@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Optional
 
 import typer
 
 from pointsman import __version__
-from pointsman.cli.outputs import Extent, Output
+from pointsman.cli.outputs import Extent, Form, Noise, Output
 
 app = typer.Typer(
     name="pointsman",
@@ -137,3 +138,82 @@ def replay(
 
     with faults.told():
         replaying.run(policy, counts, output=output, extent=Extent.ALL if everything else extent)
+
+
+@app.command()
+def simulate(  # one option each
+    policy: Annotated[str, POLICY],
+    *,
+    traffic: Annotated[
+        float, typer.Option(min=0.001, max=1e6, help="Requests per second, both versions together.", show_default=False)
+    ],
+    base_rate: Annotated[float, typer.Option(min=0, max=50, help="Stable's failures, percent of requests.")] = 0.5,
+    replicas: Annotated[
+        Optional[int],  # noqa: UP045  typer reads the annotation
+        typer.Option(min=1, max=1000, help="Pods of the model; by default the ModelDeployment's, or 4."),
+    ] = None,
+    regression: Annotated[
+        Optional[list[str]],  # noqa: UP045  as above
+        typer.Option(
+            metavar="errors=2x|latency=1.5x|p99=3x",
+            help="What the new version does worse, by how much; several with commas between them, and the option once for"
+            " each version. By default a few of what the policy measures. An equal version is always simulated.",
+        ),
+    ] = None,
+    begins_after: Annotated[
+        str, typer.Option(metavar="DURATION", help="The regression begins so long after the first step, such as 1h.")
+    ] = "",
+    latency_median: Annotated[str, typer.Option(metavar="DURATION", help="Stable's median latency.")] = "50ms",
+    latency_p99: Annotated[str, typer.Option(metavar="DURATION", help="Stable's p99.")] = "200ms",
+    buckets: Annotated[
+        str,
+        typer.Option(
+            metavar="SECONDS,...", help="Edges of the latency histogram; by default Prometheus' own, 0.005 to 10."
+        ),
+    ] = "",
+    noise: Annotated[
+        Noise,
+        typer.Option(
+            help="iid: independent requests at a constant rate; realistic: load and failure rate wander, incidents hit both"
+            " versions, scrapes come late; clustered: failures come in runs, too; pods: pods differ, too."
+        ),
+    ] = Noise.REALISTIC,
+    runs: Annotated[int, typer.Option(min=20, max=100_000, help="Simulated rollouts of each version.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers: the same seed gives the same figures.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=0, max=64, help="Processes that simulate side by side; 0: one for each core, at most 8.")
+    ] = 0,
+    output: Annotated[Form, typer.Option("--output", "-o", help="A table for people, or JSON.")] = Form.TABLE,
+    png: Annotated[
+        Optional[str],  # noqa: UP045  as above
+        typer.Option(metavar="FILE", help="Write the plot to this file."),
+    ] = None,
+    plot: Annotated[bool, typer.Option(help="Draw the plot in the terminal, below the table.")] = True,
+) -> None:
+    """What a policy would do: chance and time of promotion and rollback, and requests exposed until then.
+
+    No cluster is needed: traffic is simulated, the decisions are made by the code that runs in the cluster. Exit codes: 0 it was
+    simulated; 2 the policy or an option cannot be used.
+    """
+    from pointsman.cli import faults, simulating  # noqa: PLC0415  only what a command needs is loaded
+
+    request = simulating.Request(
+        policy=policy,
+        traffic=traffic,
+        base_rate=base_rate,
+        replicas=replicas,
+        regressions=tuple(regression or ()),
+        begins_after=begins_after,
+        latency_median=latency_median,
+        latency_p99=latency_p99,
+        buckets=buckets,
+        noise=noise.value,
+        runs=runs,
+        seed=seed,
+        jobs=jobs or min(os.cpu_count() or 1, 8),
+        form=output,
+        png=png,
+        plot=plot,
+    )
+    with faults.told():
+        simulating.run(request)

@@ -18,3 +18,19 @@ class Extent(StrEnum):
     DECISION = "decision"
     ALL = "all"
     CHANGES = "changes"
+
+
+class Form(StrEnum):
+    """How a forecast is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Noise(StrEnum):
+    """How a simulated cluster differs from independent requests; `simulation.world.NOISES` says in numbers."""
+
+    IID = "iid"
+    REALISTIC = "realistic"
+    CLUSTERED = "clustered"
+    PODS = "pods"

@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pointsman.api.modelruntime import LatencyMetric, Metrics, RequestsMetric
+from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import percent
+from pointsman.cli import profile
 from pointsman.cli.faults import InputError
 from pointsman.cli.outputs import Extent, Output
 from pointsman.cli.policyfile import PolicyFile, load
@@ -59,14 +60,14 @@ def run(policy_path: str, counts_path: str, *, output: Output, extent: Extent) -
 
 def _opened(file: PolicyFile, path: str) -> tuple[Policy, recording.Recording]:
     """The policy, and the recording of its gates; default gates are those that were recorded."""
-    policy = _policy(file, _metrics(latency="latency_seconds"))
+    policy = _policy(file, profile.MEASURED)
     text = _text(path)
     source = "standard input" if path == "-" else path
     try:
         tape = recording.read(text, playback.kinds(policy.gates))
     except recording.RecordingError as error:
         raise InputError(f"{source}:{error}") from error
-    bare = _policy(file, _metrics(latency=None))
+    bare = _policy(file, profile.COUNTED)
     return (policy if {gate.name for gate in policy.gates} <= set(tape.tracks) else bare), tape
 
 
@@ -77,15 +78,6 @@ def _policy(file: PolicyFile, metrics: Metrics) -> Policy:
             f"{file.source}: this policy has no gates: there is nothing to compare; add a canary step or `gates`"
         )
     return policy
-
-
-def _metrics(*, latency: str | None) -> Metrics:
-    """What a recording stands for: a model server that counts requests and, perhaps, their latency."""
-    return Metrics(
-        port=8080,
-        requests=RequestsMetric(counter="requests_total", failed={"code": "5.."}),
-        latency=LatencyMetric(histogram=latency) if latency else None,
-    )
 
 
 def _text(path: str) -> str:

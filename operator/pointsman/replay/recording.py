@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, NoReturn, TypeAlias
 
-from pointsman.signals.histogram import Histogram, common_edges, project
+from pointsman.signals.histogram import Fixed, common_edges, project
 from pointsman.signals.reading import Cells, PodCount
 
 HEADER: Final = ("time", "arm", "pod", "gate", "le", "value")
@@ -204,7 +204,7 @@ def _merged(cells: dict[tuple[str, ...], _Cell], places: dict[tuple[str, ...], _
 
 def _track(gate: str, kind: Kind, rows: dict[float, dict[Arm, dict[str, _Cell]]]) -> Track:
     plans: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[float, ...]]] = {}
-    read: dict[float, dict[Arm, dict[str, tuple[Histogram, float | None]]]] = {}
+    read: dict[float, dict[Arm, dict[str, tuple[Fixed, float | None]]]] = {}
     shapes: set[tuple[float, ...]] = set()
     for time, arms in rows.items():
         read[time] = {}
@@ -215,7 +215,7 @@ def _track(gate: str, kind: Kind, rows: dict[float, dict[Arm, dict[str, _Cell]]]
                 plan = plans.get(written)
                 if plan is None:
                     plan = plans[written] = _plan(gate, kind, cell)
-                one = Histogram(edges=plan[1], cells=_in_order(cell, plan[0]))
+                one = Fixed(edges=plan[1], cells=_in_order(cell, plan[0]))
                 seen[pod] = (one, _started(cell))
                 if any(one.cells):  # who has counted nothing may not have a histogram yet
                     shapes.add(plan[1])
@@ -226,11 +226,11 @@ def _track(gate: str, kind: Kind, rows: dict[float, dict[Arm, dict[str, _Cell]]]
     )
 
 
-def _projected(pods: Mapping[str, tuple[Histogram, float | None]], edges: tuple[float, ...]) -> Pods:
+def _projected(pods: Mapping[str, tuple[Fixed, float | None]], edges: tuple[float, ...]) -> Pods:
     return {pod: PodCount(cells=_on(one, edges), started=started) for pod, (one, started) in pods.items()}
 
 
-def _on(one: Histogram, edges: tuple[float, ...]) -> Cells:
+def _on(one: Fixed, edges: tuple[float, ...]) -> Cells:
     if not edges or one.edges == edges:
         return one.cells
     return project(one, edges) if any(one.cells) else (0,) * len(edges)
@@ -242,7 +242,7 @@ def _edges(kind: Kind, shapes: set[tuple[float, ...]]) -> tuple[float, ...]:
         return ()
     if not shapes:
         return (math.inf,)
-    return common_edges(Histogram(edges=shape, cells=(0,) * len(shape)) for shape in shapes)
+    return common_edges(Fixed(edges=shape, cells=(0,) * len(shape)) for shape in shapes)
 
 
 def _plan(gate: str, kind: Kind, cell: _Cell) -> tuple[tuple[str, ...], tuple[float, ...]]:
