@@ -13,7 +13,7 @@ PODS = 20
 """Of both arms together, as in ``traffic.pod_factor``."""
 HOLD = 300.0
 LONG = 2
-"""Hours; rollouts that are longer are looked at six times less often, which only saves time."""
+"""Hours; longer rollouts are looked at six times less often, which only saves time."""
 
 
 @dataclass(frozen=True, kw_only=True)

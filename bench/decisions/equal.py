@@ -16,7 +16,7 @@ HARDER = "P(rolled back | equal), errors alone, one step, no promotion before th
 RIVALS = "P(rolled back | equal), rules in use, within 1 h"
 NOTES = {
     WHOLE: "steps share/5, share/2, share, 5 min each at least; errors and latency (classic buckets of factor 2), harm 1.25, "
-    "calibrated on an hour before; judged: 99 % lower limit of each cell and the mean",
+    "calibrated on an hour before; judged: 99 % lower limit of each cell and the mean; looked at every 20 s (quick: 60 s), in 6 h every 2 min (6 min)",
     HARDER: "harm 1.25 judged as above, harm 1 beside it; 1 h",
     RIVALS: "at the constant share, same arrays as above",
 }

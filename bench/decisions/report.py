@@ -15,6 +15,7 @@ from rich.table import Table
 from scipy.stats import beta
 
 CONFIDENCE = 0.99
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,8 @@ class Figure:
         if self.target is None:
             return None
         against = self.value if self.judged is None else self.judged
-        return bool(against <= self.target if self.sense == "<=" else against >= self.target)
+        over = against - self.target if self.sense == "<=" else self.target - against
+        return bool(over <= _ROUNDING)
 
 
 def lower_limit(happened: int, runs: int) -> float:

@@ -20,7 +20,7 @@ ROLLBACK, PROMOTE = 1, 2
 CLASSIC = arms.classic(2.0)
 QUANTILES = (0.5, 0.95, 0.99)
 TOLERANCE = model.Margin(1.5, 0.001)
-LATENCY_HOURS = 100
+LATENCY_HOURS = 25
 OUT_OF_REACH = 1e3
 """A harm ratio that nothing reaches: what remains is whether a version is promoted."""
 

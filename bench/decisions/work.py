@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any, TypeAlias
 
@@ -28,8 +28,9 @@ class Size:
     Attributes:
         error_runs: runs a cell of error rates.
         power_runs: runs a cell of everything else.
-        look: seconds between looks in the tables of error rates; all else is looked at every 10 s.
-        long: the noises of the cells of 6 h.
+        look: seconds between looks in the tables of error rates within 1 h, six times that within 6 h; all else is looked at every 10 s.
+        noises: the noises of the cells of 1 h of error rates.
+        long: those of the cells of 6 h.
         judged: the noises in which power is judged; latency is tabled for these.
         printed: the noises in which power is printed.
         harms: the harm ratios of the errors gate alone.
@@ -39,16 +40,25 @@ class Size:
     error_runs: int
     power_runs: int
     look: float
+    noises: tuple[str, ...]
     long: tuple[str, ...]
     judged: tuple[str, ...]
     printed: tuple[str, ...]
     harms: tuple[float, ...]
 
+    def only(self, noises: Sequence[str]) -> Size:
+        """Return the same with these noises only."""
+        kept = {
+            name: tuple(noise for noise in getattr(self, name) if noise in noises)
+            for name in ("noises", "long", "judged", "printed")
+        }
+        return replace(self, **kept)
+
     def cells(self, hours: tuple[int, ...] = (1, 6)) -> list[Cell]:
         """Return the cells of error rates."""
         long = set(hours) - {1}
         return [
-            *(every(look=self.look) if 1 in hours else []),
+            *(every(self.noises, look=self.look) if 1 in hours else []),
             *(every(self.long, hours=long, look=self.look) if long else []),
         ]
 
@@ -57,7 +67,8 @@ FULL = Size(
     name="full",
     error_runs=4000,
     power_runs=1000,
-    look=10.0,
+    look=20.0,
+    noises=NOISES,
     long=NOISES,
     judged=("iid", "realistic"),
     printed=NOISES,
@@ -67,7 +78,8 @@ QUICK = Size(
     name="quick",
     error_runs=400,
     power_runs=100,
-    look=30.0,
+    look=60.0,
+    noises=NOISES,
     long=("realistic",),
     judged=("realistic",),
     printed=("realistic",),

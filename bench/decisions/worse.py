@@ -23,7 +23,7 @@ LATENCY = "P(promoted | worse than the tolerance), latency"
 NOTES = {
     ERRORS: "one step, harm out of reach, calibrated; judged: 99 % lower limit of each cell and the mean",
     LATENCY: "p99 alone, one step, harm out of reach, calibrated, 1 h; every request slower by the tolerance in force (next edge over "
-    "the one under the quantile), stable's p99 3 % over an edge; or exactly at the coarse margin 1.5 x + .1 points in every look",
+    "the one under the quantile), stable's p99 3 % over an edge; or its share over every edge at the coarse margin 1.5 x + .1 points in every look",
 }
 LEVEL = 0.05
 RATES: dict[str, tuple[Margin, float]] = {
@@ -92,23 +92,18 @@ def latency(cell: Cell, name: str, *, runs: int, chunk: int) -> Arrays:
 
 
 def at_the_margin(cell: Cell, counts: arms.Latencies, edges: arms.Edges, chunk: int) -> arms.Latencies:
-    """Move candidate requests over the edge over p99 so that the share over it is 1.5 x stable's + .1 points in every look.
+    """Draw the candidate anew so that its share over every edge is 1.5 x stable's + .1 points in every look.
 
-    Stable's share at a look is known from the seed that ``counts`` were drawn with, those of an equal candidate.
+    Stable's share at a look is known from the seed that ``counts`` were drawn with.
     """
     runs = counts.stable.shape[1]
     seed = cell.seed(f"latency {arms.SHIFT} x1", chunk)
     common = arms.common_latency(cell, cell.share, runs, seed)
-    upper = edges[1:-1]
-    edge = int(np.searchsorted(upper, P99))
-    share = norm.sf((np.log(upper[edge] / traffic.MED) - common) / traffic.SIG)
-    chance = np.minimum(1.0, (0.5 * share + 0.001) / (1 - share))
-    rng = np.random.default_rng(seed + 1)
-    under = counts.candidate[..., : edge + 1]
-    moved = rng.binomial(under, chance[..., None])
-    candidate = counts.candidate.copy()
-    candidate[..., : edge + 1] -= moved
-    candidate[..., edge + 1] += moved.sum(axis=-1)
+    stable = norm.sf((np.log(edges[1:-1] / traffic.MED) - common[..., None]) / traffic.SIG)
+    over = np.minimum(1.0, 1.5 * stable + 0.001)
+    ends = np.ones((*common.shape, 1))
+    shares = -np.diff(np.concatenate([ends, over, 0 * ends], axis=-1), axis=-1)
+    candidate = np.random.default_rng(seed + 1).multinomial(counts.candidate.sum(axis=-1), shares)
     return arms.Latencies(candidate, counts.stable)
 
 
