@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from pointsman.api.rolloutpolicy import Gate
@@ -46,6 +47,17 @@ def buckets(pod: str = "pod-a", **values: Sequence[float | None]) -> list[Series
         series(counts, pod, le=name.removeprefix("le_").replace("inf", "+Inf").replace("_", "."))
         for name, counts in values.items()
     ]
+
+
+def natives(*counts: Mapping[int, int] | None, schema: int = 3) -> Series:
+    """A native series: requests per bucket number of the schema, at every look."""
+    found = [
+        Native(float(sum(one.values())), tuple((2.0 ** ((k - 1) / 2**schema), 2.0 ** (k / 2**schema), float(n)) for k, n in one.items()))
+        for one in counts
+        if one is not None
+    ]  # fmt: skip
+    laid = series([None if one is None else sum(one.values()) for one in counts])
+    return replace(laid, histograms=tuple(found))
 
 
 def read(asked: Watch, answer: RangeAnswer) -> Past | NoData:
@@ -145,20 +157,52 @@ def test_latency_is_counted_per_bucket_on_the_edges_that_all_pods_have() -> None
 
 
 @pytest.mark.parametrize(
-    ("gate", "answer", "says"),
+    ("gate", "answer", "counted"),
     [
-        (ERRORS, Failed("Prometheus is away"), "Prometheus is away"),
-        (ERRORS, (series([1, math.nan, 3]),), "pod pod-a exports a counter = nan, which is no count of requests"),
-        (ERRORS, (series([1, 2.5, 3]),), "a counter = 2.5, which is no count"),
-        (ERRORS, (series([1, 2, 3]), series([1, 2, 3], job="again")), "pod pod-a was scraped twice"),
-        (LATENCY, tuple(buckets(le_1=[1, 2, 3])), 'without the bucket le="+Inf"'),
-        (LATENCY, tuple(buckets(le_a=[1, 2, 3])), "le='a', which is no number"),
+        pytest.param(ERRORS, [series([1, math.nan, 3, 7])], [[-1], [-1], [4]], id="a sample that is none"),
+        pytest.param(ERRORS, [series([1, 2.5, 3, 7])], [[-1], [-1], [4]], id="half a request"),
+        pytest.param(
+            ERRORS, [series([1, 5, 6, 9]), failed([math.nan, 0, 1, 1])], [[-1], [1], [3]], id="failures that are none"
+        ),
+        pytest.param(
+            ERRORS,
+            [series([1, 2, NONE, NONE], job="old"), series([NONE, 2, 5, 9], job="new")],
+            [[-1], [3], [4]],
+            id="a job that was renamed",
+        ),
+        pytest.param(
+            LATENCY,
+            [*buckets(le_1=[1, 1, 1, 1], le_inf=[1, 2, 4, 8]), *buckets("pod-b", le_1=[9, 9, 9, 9])],
+            [[1], [2], [4]],
+            id="a pod without the bucket of all",
+        ),
+        pytest.param(
+            LATENCY,
+            [*buckets(le_1=[1, 1, 1, 1], le_a=[1, 1, 1, 1], le_inf=[1, 2, 4, 8])],
+            [[1], [2], [4]],
+            id="an edge that cannot be read",
+        ),
+        pytest.param(
+            LATENCY,
+            [replace(natives({0: 1}, {0: 2}, {0: 4}, {0: 8}), histograms=(Native(1.0, ()), Native(2.5, ()), *[Native(4.0, ())] * 2))],
+            [[-1], [-1], [0]],
+            id="a native histogram that cannot be true",
+        ),
     ],
-)
-def test_what_cannot_be_counted_is_no_data_with_a_reason(gate: Gate, answer: RangeAnswer, says: str) -> None:
-    past = read(asking(gate, steps=2), answer)
-    assert isinstance(past, NoData)
-    assert says in past.reason
+)  # fmt: skip
+def test_a_fault_of_the_past_spoils_what_it_touches_and_no_more(
+    gate: Gate, answer: list[Series], counted: list[list[int]]
+) -> None:
+    past = read(asking(gate, steps=3), tuple(answer))
+    if isinstance(past, RatePast):
+        assert past.requests.tolist() == counted
+        return
+    assert isinstance(past, LatencyPast)
+    assert np.where((past.counts < 0).any(axis=2), -1, past.counts.sum(axis=2)).tolist() == counted
+
+
+def test_a_query_that_fails_is_no_data_with_its_reason() -> None:
+    assert read(asking(), Failed("Prometheus is away")) == NoData("Prometheus is away")
 
 
 @pytest.mark.parametrize(
@@ -244,17 +288,6 @@ def test_a_time_between_two_seconds_is_on_the_grid() -> None:
     past = look(made, dict.fromkeys(made.queries, ()), at, ranges={query: answer}).read(asked).past["errors"]
     assert isinstance(past, RatePast)
     assert past.requests[:, 0].tolist() == [1, 2]
-
-
-def natives(*counts: Mapping[int, int] | None, schema: int = 3) -> Series:
-    """A native series: requests per bucket number of the schema, at every look."""
-    found = [
-        Native(float(sum(one.values())), tuple((2.0 ** ((k - 1) / 2**schema), 2.0 ** (k / 2**schema), float(n)) for k, n in one.items()))
-        for one in counts
-        if one is not None
-    ]  # fmt: skip
-    laid = series([None if one is None else sum(one.values()) for one in counts])
-    return replace(laid, histograms=tuple(found))
 
 
 def test_native_histograms_are_counted_on_the_grid() -> None:

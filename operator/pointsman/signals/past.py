@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -13,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pointsman.signals import classic, histogram, native
-from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.counters import FaultError, are_counts
 from pointsman.signals.profiles import Shape, Unit
 from pointsman.signals.queries import FAILED, PART, STARTED, Span
-from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast
-from pointsman.signals.samples import Sample, Series
+from pointsman.signals.reading import LatencyPast, Past, RatePast
+from pointsman.signals.samples import Series
 
 _SAME_START: Final = 10.0  # seconds; what the ledger allows, too
 _SETTLED: Final = 300.0  # seconds; Prometheus' lookback: a store is not behind itself for longer
@@ -28,7 +29,7 @@ Truths: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class _Track:
-    """One pod's cumulative counters over the T + 1 times of the grid, nan where it has no sample.
+    """One pod's cumulative counters over the T + 1 times of the grid, nan or infinite where it has no sample to count.
 
     edges    of the columns, () for Errors whose columns are (failed, all)
     cells    (T + 1, B)
@@ -40,12 +41,13 @@ class _Track:
     started: Numbers
 
 
-def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, warmup: int, pod: str) -> Past | NoData:
+def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, warmup: int, pod: str) -> Past:
     """The increments of one revision's pods.
 
     Only what one process counted between two neighbouring samples is an increment. Counters that fall started anew or came
     from a store that stepped back: nothing counts until they have passed their old maximum, the process is seen to be
-    another one, or they stayed lower for longer than a store can be behind.
+    another one, or they stayed lower for longer than a store can be behind. A fault of the past is no news: samples that are no
+    counts are missing ones, a pod whose histogram cannot be read is left out, and of two targets one is read.
 
     Args:
         shape: what was asked.
@@ -55,12 +57,9 @@ def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, wa
         warmup: requests of a process that do not count.
         pod: the label with the pod's name.
     """
-    try:
-        grid = _Grid(begin=at.timestamp() - span.seconds, step=span.step, length=round(span.seconds / span.step) + 1)
-        tracks = _tracks(shape, _by_pod(series, pod), grid)
-        growths = {name: _growth(track, span, warmup) for name, track in sorted(tracks.items())}
-    except FaultError as fault:
-        return NoData(str(fault))
+    grid = _Grid(begin=at.timestamp() - span.seconds, step=span.step, length=round(span.seconds / span.step) + 1)
+    tracks = _tracks(shape, _by_pod(series, pod), grid)
+    growths = {name: _growth(track, span, warmup) for name, track in sorted(tracks.items())}
     known = {name: growth for name, growth in growths.items() if (growth.cells >= 0).any()}
     pods = tuple(known)
     intervals = round(span.seconds / span.step)
@@ -95,38 +94,43 @@ def _by_pod(series: Iterable[Series], label: str) -> Mapping[str, Sequence[Serie
 
 
 def _tracks(shape: Shape, pods: Mapping[str, Sequence[Series]], grid: _Grid) -> dict[str, _Track]:
-    """The counters of the pods that export any.
-
-    Raises:
-        FaultError: two targets export a pod's counters, or they are no counts.
-    """
+    """The counters of the pods that export any."""
     counters = {pod: [one for one in own if one.labels.get(PART) in (None, FAILED)] for pod, own in pods.items()}
-    exporting = {pod: own for pod, own in counters.items() if own}
-    for pod, own in exporting.items():
-        if len(targets := {_target(one) for one in own}) > 1:
-            raise FaultError(f"pod {pod} was scraped twice, as {' and '.join(map(str, sorted(targets)[:2]))}")
+    exporting = {pod: _of_one_target(own) for pod, own in counters.items() if own}
     laid: Mapping[str, tuple[tuple[float, ...], Numbers]]
     if shape.signal == "Errors":
-        laid = {pod: ((), _errors(grid, pod, own)) for pod, own in exporting.items()}
+        laid = {pod: ((), _errors(grid, own)) for pod, own in exporting.items()}
     elif _are_native(exporting):
         laid = _native(grid, exporting, shape.unit)
     else:
-        laid = {pod: _classic(grid, pod, own, shape.unit) for pod, own in exporting.items()}
+        laid = _classic(grid, exporting, shape.unit)
     return {
         pod: _Track(edges=edges, cells=cells, started=_started(grid, exporting[pod][0], pods[pod]))
         for pod, (edges, cells) in laid.items()
     }
 
 
+def _of_one_target(series: Sequence[Series]) -> Sequence[Series]:
+    """Those of the target with the most samples: two may have taken turns, as when a job is renamed."""
+    samples: dict[tuple[str, str], int] = defaultdict(int)
+    for one in series:
+        samples[_target(one)] += len(one.times)
+    longest = max(sorted(samples), key=lambda target: samples[target])
+    return [one for one in series if _target(one) == longest]
+
+
 def _started(grid: _Grid, counter: Series, series: Sequence[Series]) -> Numbers:
     starts = [one for one in series if one.labels.get(PART) == STARTED and _target(one) == _target(counter)]
-    return grid.lay(starts[0]) if starts else np.full(grid.length, np.nan)
+    if not starts:
+        return np.full(grid.length, np.nan)
+    laid = grid.lay(starts[0])
+    return np.where(np.isfinite(laid), laid, np.nan)
 
 
-def _errors(grid: _Grid, pod: str, series: Sequence[Series]) -> Numbers:
+def _errors(grid: _Grid, series: Sequence[Series]) -> Numbers:
     """(T + 1, 2): failed, and all; no series of failures is none."""
-    every = _summed(grid, pod, [one for one in series if PART not in one.labels])
-    failed = _summed(grid, pod, [one for one in series if PART in one.labels])
+    every = _summed(grid, [one for one in series if PART not in one.labels])
+    failed = _summed(grid, [one for one in series if PART in one.labels])
     return np.stack([np.where(np.isnan(failed) & ~np.isnan(every), 0.0, failed), every], axis=1)
 
 
@@ -140,15 +144,19 @@ def _is_classic(one: Series) -> bool:
     return not one.histograms and "le" in one.labels
 
 
-def _classic(grid: _Grid, pod: str, series: Sequence[Series], unit: Unit) -> tuple[tuple[float, ...], Numbers]:
-    of_edge: dict[float, list[Series]] = defaultdict(list)
-    for one in series:
-        if not one.histograms:
-            of_edge[classic.edge(pod, one.labels.get("le"), unit)].append(one)
-    edges = tuple(sorted(edge for edge in of_edge if edge > 0))
-    if not edges or edges[-1] != math.inf:
-        raise FaultError(f'pod {pod} exported a histogram without the bucket le="+Inf"')
-    return edges, np.stack([_summed(grid, pod, of_edge[edge]) for edge in edges], axis=1)
+def _classic(
+    grid: _Grid, pods: Mapping[str, Sequence[Series]], unit: Unit
+) -> dict[str, tuple[tuple[float, ...], Numbers]]:
+    laid: dict[str, tuple[tuple[float, ...], Numbers]] = {}
+    for pod, own in pods.items():
+        of_edge: dict[float, list[Series]] = defaultdict(list)
+        for one in filter(_is_classic, own):
+            with suppress(FaultError):
+                of_edge[classic.edge(pod, one.labels["le"], unit)].append(one)
+        edges = tuple(sorted(edge for edge in of_edge if edge > 0))
+        if edges and edges[-1] == math.inf:
+            laid[pod] = edges, np.stack([_summed(grid, of_edge[edge]) for edge in edges], axis=1)
+    return laid
 
 
 def _native(
@@ -160,8 +168,9 @@ def _native(
         for one in own:
             for index, found in zip(grid.places(one) if one.histograms else (), one.histograms, strict=True):
                 if 0 <= index < grid.length:
-                    moments[pod, int(index)].append(native.read(pod, found, one.labels, unit))
-    summed = {key: parts[0] if len(parts) == 1 else histogram.add(parts) for key, parts in moments.items()}
+                    with suppress(FaultError):
+                        moments[pod, int(index)].append(native.read(pod, found, one.labels, unit))
+    summed = {key: parts[0] if len(parts) == 1 else histogram.add(parts) for key, parts in moments.items() if parts}
     edges = histogram.common_edges(summed.values())
     cells = {pod: np.full((grid.length, len(edges)), np.nan) for pod, _ in summed}
     for (pod, index), one_moment in summed.items():
@@ -184,30 +193,28 @@ class _Grid:
         return np.rint((np.asarray(one.times) - self.begin) / self.step).astype(np.int64)
 
     def lay(self, one: Series) -> Numbers:
-        """A series' values at the grid's times, nan where it has none."""
+        """A series' values at the grid's times: nan where it has none, infinite where that is none."""
         laid = np.full(self.length, np.nan)
         index = self.places(one)
         inside = (index >= 0) & (index < self.length)
-        laid[index[inside]] = np.asarray(one.values)[inside]
+        laid[index[inside]] = np.nan_to_num(np.asarray(one.values), nan=np.inf, posinf=np.inf, neginf=np.inf)[inside]
         return laid
 
 
-def _summed(grid: _Grid, pod: str, series: Sequence[Series]) -> Numbers:
-    """The sum of the series that have a sample, nan where none has."""
+def _summed(grid: _Grid, series: Sequence[Series]) -> Numbers:
+    """The sum of the series that have a sample: nan where none has, infinite where one is no count."""
     if not series:
         return np.full(grid.length, np.nan)
-    for one in series:
-        values = np.asarray(one.values)
-        wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
-        if wrong.any():
-            whole(pod, Sample(one.labels, float(values[wrong][0])))  # says so
     laid = np.stack([grid.lay(one) for one in series])
-    return np.where(np.isnan(laid).all(axis=0), np.nan, np.nansum(laid, axis=0))
+    told = ~np.isnan(laid)
+    counts = np.where(told, laid, 0.0)
+    summed = np.where(are_counts(counts).all(axis=0), counts.sum(axis=0), np.inf)
+    return np.where(told.any(axis=0), summed, np.nan)
 
 
 def _growth(track: _Track, span: Span, warmup: int) -> _Growth:
-    cells, started = track.cells, track.started
-    seen = np.asarray(~np.isnan(cells).any(axis=1))
+    seen = np.asarray(np.isfinite(track.cells).all(axis=1))
+    cells, started = np.where(seen[:, None], track.cells, np.nan), track.started
     current = _current(cells, started, seen, span)
     step = np.diff(np.where(seen[:, None], cells, 0.0), axis=0)
     together = np.diff(step, axis=1, prepend=0.0)  # per bucket; for Errors: failures, and requests that did not fail
