@@ -128,9 +128,10 @@ def test_the_shipped_example(counts: str, decision: str) -> None:
     assert json.loads(last)["decision"] == decision
 
 
-def test_a_reader_that_goes_away_is_no_error(policy: str, counts: Path) -> None:
+@pytest.mark.parametrize("output", ["json", "text"])
+def test_a_reader_that_goes_away_is_no_error(policy: str, counts: Path, output: str) -> None:
     process = subprocess.Popen(  # noqa: S603  ourselves
-        [sys.executable, "-m", "pointsman", "replay", policy, str(counts), "-o", "json", "--all"],
+        [sys.executable, "-m", "pointsman", "replay", policy, str(counts), "-o", output, "--all"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

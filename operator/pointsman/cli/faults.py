@@ -9,6 +9,8 @@ from typing import Final
 
 import typer
 
+from pointsman.cli.terminal import ReaderGoneError
+
 BAD_INPUT: Final = 2
 """The exit code for everything that has to be written otherwise."""
 
@@ -25,7 +27,9 @@ def told() -> Iterator[None]:
     except InputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(BAD_INPUT) from None
-    except BrokenPipeError:  # `pointsman replay ... | head`
+    except ReaderGoneError:
+        raise typer.Exit(0) from None
+    except BrokenPipeError:
         sys.stdout = None  # or the interpreter flushes it once more on its way out
         raise typer.Exit(0) from None
     except KeyboardInterrupt:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from pointsman.api.modelruntime import Metrics
@@ -19,6 +18,7 @@ from pointsman.cli import profile
 from pointsman.cli.faults import InputError
 from pointsman.cli.outputs import Extent, Output
 from pointsman.cli.policyfile import PolicyFile, load
+from pointsman.cli.terminal import Terminal
 from pointsman.replay import playback, recording
 from pointsman.replay.playback import Look
 from pointsman.rollout import wording
@@ -133,7 +133,7 @@ def _plain(seconds: float) -> float | int:
 
 
 def _print(file: PolicyFile, policy: Policy, tape: recording.Recording, looks: Iterable[Look]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     for line in _headline(file, policy, tape):
         console.print(Text(line, style="dim"))
     last: Look | None = None

@@ -23,6 +23,7 @@ from pointsman.cli import profile
 from pointsman.cli.faults import InputError
 from pointsman.cli.outputs import Form
 from pointsman.cli.policyfile import PolicyFile, load
+from pointsman.cli.terminal import Terminal
 from pointsman.rollout.policy import Policy
 from pointsman.simulation import course, forecast
 from pointsman.simulation.forecast import Forecast, Prepared
@@ -77,7 +78,7 @@ def run(request: Request) -> None:
     if request.form is Form.JSON:
         sys.stdout.write(json.dumps(_json(request, prepared, found, limits), indent=2, allow_nan=False) + "\n")
         return
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     _print(console, request, prepared, found, limits)
     if request.plot:
         from pointsman.simulation import drawing  # noqa: PLC0415  only where it is asked for
