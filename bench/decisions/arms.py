@@ -97,17 +97,15 @@ class Staged:
 
     def look(self, index: int, step: Integers) -> Mapping[str, model.Look]:
         """Return look ``index`` (from 0) of every gate; ``step`` (R,) is where each run is, from 0."""
-        pods = np.asarray([candidate_pods(share) for share in self.shares])
-        candidate = pods[step] if len(pods) > 1 else int(pods[0])
-        now = (index + 1) * self.cell.interval
-        when = {"candidate_pods": candidate, "stable_pods": PODS - candidate, "elapsed": now, "at": now}
+        candidate = np.asarray([candidate_pods(share) for share in self.shares])[step]
+        pods, now = (candidate, PODS - candidate), (index + 1) * self.cell.interval
         looks: dict[str, model.Look] = {}
         if self.rates:
             bad, requests, stable_bad, stable = _at(self.rates, index, step)
-            looks["errors"] = model.RateLook(requests, bad, stable, stable_bad, **when)
+            looks["errors"] = model.RateLook(requests, bad, stable, stable_bad, *pods, now, now)
         if self.latencies:
             new, old = _at(self.latencies, index, step)
-            looks["latency"] = model.LatencyLook(self.edges, new, old, **when)
+            looks["latency"] = model.LatencyLook(self.edges, new, old, *pods, now, now)
         return looks
 
 

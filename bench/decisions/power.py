@@ -129,21 +129,26 @@ def _found(gathered: Gathered, size: Size) -> list[Figure]:
             least = X2_FOUND[place] if case == "failures x2" else float(np.mean(np.isfinite(plain)))
             usual = SECONDS[case][place] if case in SECONDS else median_found(plain)
             most = max(factor * usual, usual + seconds)
-            columns = {"unhardened": (None, None)}
-            for name in OURS:
-                judged = cell.noise in size.judged and OURS[name][1] == ALPHA
-                columns[name] = (least - 0.05, most) if judged else (None, None)
-            for name, (share, limit) in columns.items():
-                at = {"table": f"{POWER}{case}", "row": cell.name}
+            for name in ("unhardened", *OURS):
+                judged = cell.noise in size.judged and name in OURS and OURS[name][1] == ALPHA
+                table, row = f"{POWER}{case}", cell.name
                 figures += [
                     Figure(
-                        **at,
+                        table=table,
+                        row=row,
                         column=f"{name}: found",
                         value=float(np.mean(np.isfinite(runs[name]))),
-                        target=share,
+                        target=least - 0.05 if judged else None,
                         sense=">=",
                     ),
-                    Figure(**at, column=f"{name}: median", value=median_found(runs[name]), target=limit, unit="s"),
+                    Figure(
+                        table=table,
+                        row=row,
+                        column=f"{name}: median",
+                        value=median_found(runs[name]),
+                        target=most if judged else None,
+                        unit="s",
+                    ),
                 ]
     return figures
 

@@ -91,23 +91,26 @@ def _taken(known: model.Calibration, which: arms.Integers) -> model.Calibration:
 def course(cell: Cell, policy: Policy, calibrations: Mapping[str, model.Calibration]) -> Course:
     """Return the policy in numbers; a gate without calibration takes ``Noise()`` (phi 1, tau 0) and no history."""
     weights = gates.weights(policy.names)
-    common = {"false_rollback": policy.false_rollback, "deadline": cell.deadline, "deadline_test": True}
     asked: dict[str, model.Gate] = {}
     if policy.errors is not None:
         asked["errors"] = model.RateGate(
             tolerance=policy.errors,
             harm=model.Margin(policy.harm),
             weight=weights["errors"],
+            false_rollback=policy.false_rollback,
+            deadline=cell.deadline,
+            deadline_test=True,
             shares=policy.shares,
-            **common,
         )
     if policy.latency is not None:
         asked["latency"] = model.LatencyGate(
             tolerance=policy.latency,
             harm=policy.harm,
             weight=weights["latency"],
+            false_rollback=policy.false_rollback,
+            deadline=cell.deadline,
+            deadline_test=True,
             quantiles=policy.quantiles,
-            **common,
         )
     for name, known in calibrations.items():
         asked[name] = replace(asked[name], history=known.history, noise=known.noise)  # type: ignore[arg-type]  # the kinds agree by name

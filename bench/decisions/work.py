@@ -48,11 +48,8 @@ class Size:
 
     def only(self, noises: Sequence[str]) -> Size:
         """Return the same with these noises only."""
-        kept = {
-            name: tuple(noise for noise in getattr(self, name) if noise in noises)
-            for name in ("noises", "long", "judged", "printed")
-        }
-        return replace(self, **kept)
+        kept = [tuple(n for n in of if n in noises) for of in (self.noises, self.long, self.judged, self.printed)]
+        return replace(self, noises=kept[0], long=kept[1], judged=kept[2], printed=kept[3])
 
     def cells(self, hours: tuple[int, ...] = (1, 6)) -> list[Cell]:
         """Return the cells of error rates."""
