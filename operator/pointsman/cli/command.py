@@ -131,8 +131,9 @@ def replay(
 ) -> None:
     """What a policy decides over recorded counters, look by look, by the code that runs in the cluster.
 
-    The rollout begins at the first time at which the candidate has a row; rows of stable before it are its history. Every later
-    time is a look. Exit codes: 0 the recording was replayed, whatever was decided; 2 the policy or the counters cannot be used.
+    The rollout begins where the candidate has its first row; rows of stable before it are its history.
+
+    Exit codes: 0 the recording was replayed, whatever was decided; 2 the policy or the counters cannot be used.
     """
     from pointsman.cli import faults, replaying  # noqa: PLC0415  only what a command needs is loaded
 
@@ -192,8 +193,9 @@ def simulate(  # one option each
 ) -> None:
     """What a policy would do: chance and time of promotion and rollback, and requests exposed until then.
 
-    No cluster is needed: traffic is simulated, the decisions are made by the code that runs in the cluster. Exit codes: 0 it was
-    simulated; 2 the policy or an option cannot be used.
+    No cluster is needed: traffic is simulated, the decisions are made by the code that runs in the cluster.
+
+    Exit codes: 0 it was simulated; 2 the policy or an option cannot be used.
     """
     from pointsman.cli import faults, simulating  # noqa: PLC0415  only what a command needs is loaded
 
