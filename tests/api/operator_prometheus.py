@@ -43,7 +43,7 @@ def empty(_: Samples) -> bytes:
 
 
 class Prometheus:
-    """Serves /api/v1/query on a port of its own, which stays the same when it is taken down and up again."""
+    """Serves /api/v1/query and /api/v1/query_range on a port of its own, which stays the same when it is taken down and up again."""
 
     def __init__(self, namespace: str, models: Models) -> None:
         self._namespace = namespace
@@ -105,6 +105,18 @@ class Prometheus:
             raise AssertionError(f"the table has no answer to {query}")
         return _vector(samples) if self._fault is None else self._fault(samples)
 
+    def answer_range(self, begin: float, end: float, step: float) -> bytes:
+        """The body for a range query: an hour in which every pod served a hundred requests an interval, and one in 200 failed."""
+        self._hang.wait()
+        times = [begin + step * number for number in range(round((end - begin) / step) + 1)]
+        series = []
+        for pod in self._models.pods():
+            target = self._sample(pod, end, "")["metric"]
+            for part, each in (({}, 1.0), ({PART: FAILED}, 1 / 200)):
+                values = [[at, str(int(100 * each * number))] for number, at in enumerate(times)]
+                series.append({"metric": target | part, "values": values})
+        return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": series}}).encode()
+
     def _counters(self, pod: Pod, at: float) -> Iterator[Answer]:
         yield self._sample(pod, at, str(pod.requests - pod.failed), __name__=COUNTER, code="200")
         yield self._sample(pod, at, str(pod.failed), __name__=COUNTER, code="500")
@@ -127,7 +139,10 @@ class Prometheus:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                body = prometheus.answer(form["query"][0], float(form["time"][0]))
+                if self.path.endswith("/query_range"):
+                    body = prometheus.answer_range(*(float(form[name][0]) for name in ("start", "end", "step")))
+                else:
+                    body = prometheus.answer(form["query"][0], float(form["time"][0]))
                 try:
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(body)))

@@ -206,11 +206,11 @@ LEVEL = math.log(100)
         ({"errors": verdict_of(LEVEL + math.log(2))}, ("errors",), "EProcess"),
         ({"errors": verdict_of(3000.0), "latency": verdict_of(-3000.0)}, ("errors",), "EProcess"),
         ({"errors": verdict_of(LEVEL), "latency": verdict_of(LEVEL)}, ("errors", "latency"), "EProcess"),
-        ({"errors": verdict_of(LEVEL + math.log(2), p=0.5)}, (), ""),  # a test took half of the level
-        ({"errors": verdict_of(LEVEL + math.log(4), p=0.5)}, ("errors",), "EProcess"),
-        ({"errors": verdict_of(0.0, p=0.004)}, ("errors",), "DeadlineTest"),
-        ({"errors": verdict_of(0.0, p=0.006)}, (), ""),
-        ({"errors": verdict_of(0.0, p=0.004), "latency": verdict_of(0.0, p=1.0)}, (), ""),  # .5 % shared by two
+        ({"errors": verdict_of(LEVEL + math.log(2), p=0.5)}, (), ""),  # a test took a quarter of the level
+        ({"errors": verdict_of(LEVEL + math.log(2 / 0.75), p=0.5)}, ("errors",), "EProcess"),
+        ({"errors": verdict_of(0.0, p=0.0024)}, ("errors",), "DeadlineTest"),
+        ({"errors": verdict_of(0.0, p=0.0026)}, (), ""),
+        ({"errors": verdict_of(0.0, p=0.0024), "latency": verdict_of(0.0, p=1.0)}, (), ""),  # .25 % shared by two
     ],
 )
 def test_the_average_decides_and_names(verdicts: dict[str, GateVerdict], harmful: tuple[str, ...], rule: str) -> None:

@@ -25,6 +25,7 @@ from pointsman.evidence.batch import choose
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import (
+    TEST_SHARE,
     Calibration,
     Combination,
     Gate,
@@ -37,6 +38,7 @@ from pointsman.evidence.model import (
     RateGate,
     RateHistory,
     RateLook,
+    e_process_share,
 )
 from pointsman.evidence.process import log_sum
 from pointsman.evidence.rate import RateState
@@ -197,8 +199,8 @@ def is_harmful(
 ) -> Flags:
     """Return where all gates' harm evidence together is a rollback, of the batch's shape.
 
-    Where a gate has a deadline test, the average must reach 2/false_rollback, and the tests share the other half by their
-    weights (a union bound).
+    Where a gate has a deadline test, the tests share ``model.TEST_SHARE`` of false_rollback by their weights, and the average
+    keeps the rest (a union bound).
 
     Args:
         log_harms: log of each gate's harm e-process; a gate of ``weights`` without one stands at 1.
@@ -247,11 +249,11 @@ def combine(
 
 
 def _level(tested: Collection[str], false_rollback: float) -> float:
-    return math.log((2 if tested else 1) / false_rollback)
+    return -math.log(false_rollback * e_process_share(tested=bool(tested)))
 
 
 def _deadline_level(name: str, tested: Collection[str], weights: Mapping[str, float], false_rollback: float) -> float:
-    return false_rollback / 2 * weights[name] / sum(weights[other] for other in tested)
+    return false_rollback * TEST_SHARE * weights[name] / sum(weights[other] for other in tested)
 
 
 def dumps(state: State) -> str:

@@ -34,7 +34,16 @@ from pointsman.evidence.buckets import (
 )
 from pointsman.evidence.clock import Clock, DeadlineTest
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
-from pointsman.evidence.model import LATENCY_LEVELS, Flags, Integers, LatencyGate, LatencyLook, Numbers
+from pointsman.evidence.model import (
+    LATENCY_LEVELS,
+    Flags,
+    Integers,
+    LatencyGate,
+    LatencyLook,
+    Numbers,
+    harm_level,
+    safe_level,
+)
 from pointsman.evidence.pods import pod_margin, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mean
 
@@ -132,7 +141,7 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
         state,
         harm=state.harm.fold(
             np.reshape(harm_e, (*harm_e.shape[:-2], -1)) / spread(phi),
-            level=math.log(1 / (gate.false_rollback * gate.weight)),
+            level=harm_level(gate),
             phase=clock.elapsed / gate.deadline,
         ),
         safe=fold_safe(
@@ -213,11 +222,6 @@ def tolerances(state: LatencyState, where: Brackets) -> Numbers:
 def wide(gate: LatencyGate, state: LatencyState, where: Brackets) -> Flags:
     """Return where buckets widened the gate's own tolerance in this step, so that the coarse margin must be proven too."""
     return np.asarray(tolerances(state, where) > gate.tolerance * (1 + 1e-9))
-
-
-def safe_level(gate: LatencyGate) -> float:
-    """Return the log that ``log_safe`` must reach."""
-    return math.log(1 / gate.false_promotion)
 
 
 def safety_of(gate: LatencyGate, clock: Clock) -> Numbers:

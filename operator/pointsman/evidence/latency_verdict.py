@@ -17,7 +17,6 @@ from pointsman.evidence.latency import (
     log_safe_by_quantile,
     look_of,
     safe_e,
-    safe_level,
     safety_of,
     seen_before,
     slowdown,
@@ -25,7 +24,7 @@ from pointsman.evidence.latency import (
     tolerances,
     wide,
 )
-from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable
+from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
 from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
 from pointsman.evidence.rate import seconds_for

@@ -104,7 +104,7 @@ class RateGate:
         shares: the candidate's shares at the steps, so that the nested bound knows which excess rates matter.
         history: the stable arm's counts before the rollout.
         noise: dispersion and between-pod spread.
-        deadline_test: whether the last step ends with a deadline test; half of ``false_rollback`` is then kept for it.
+        deadline_test: whether the last step ends with a deadline test; ``TEST_SHARE`` of ``false_rollback`` is then kept for it.
     """
 
     tolerance: Margin = Margin(1.5, 0.001)
@@ -160,6 +160,24 @@ class LatencyGate:
 
 
 Gate: TypeAlias = RateGate | LatencyGate
+
+TEST_SHARE = 0.25
+"""Part of false_rollback that the deadline tests share, where a gate has one; the e-processes keep the rest (docs/adr/0009)."""
+
+
+def e_process_share(*, tested: bool) -> float:
+    """Return the part of false_rollback that the average of the e-processes keeps."""
+    return 1 - TEST_SHARE if tested else 1.0
+
+
+def harm_level(gate: Gate) -> float:
+    """Return the log that this gate's harm e-process must reach to roll back alone."""
+    return math.log(1 / (gate.false_rollback * e_process_share(tested=gate.deadline_test) * gate.weight))
+
+
+def safe_level(gate: Gate) -> float:
+    """Return the log that ``log_safe`` must reach."""
+    return math.log(1 / gate.false_promotion)
 
 
 @dataclass(frozen=True)
@@ -315,7 +333,7 @@ class Combination:
 
     Attributes:
         log_average: log of the weighted average of the gates' harm e-processes.
-        level: what it must reach, ln(1/false_rollback), or ln(2/false_rollback) where deadline tests share the level.
+        level: what it must reach, ln(1/false_rollback), more where deadline tests share the level (``TEST_SHARE``).
         harmful: the gates named Harm, empty while there is no rollback.
         rule: "EProcess" or "DeadlineTest" where it is a rollback, else "".
     """

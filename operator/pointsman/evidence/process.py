@@ -15,7 +15,7 @@ from pointsman.evidence.model import Numbers
 
 STARTS = 12  # copies of harm that start every deadline/12
 _DECIMALS = 1e6
-_HALF = math.log(0.5)
+_FIRST = 0.75  # of the weight is on the copy that starts with the rollout (docs/adr/0009)
 
 
 def cap(log_e: Numbers, level: float) -> Numbers:
@@ -49,7 +49,7 @@ class Harm:
     """Harm's copies: one that starts with the rollout and ``STARTS`` that start every deadline/STARTS, for each alternative.
 
     Copies of one alternative that have started share every further look, so their sum is one number: it is multiplied by the
-    look's e-value, as in the Shiryaev-Roberts recursion, and each start adds its weight. Half of all weight is on the copy
+    look's e-value, as in the Shiryaev-Roberts recursion, and each start adds its weight. Most of the weight is on the copy
     that starts with the rollout. A copy may start at any stopping time, so pauses that move the starts do no harm.
 
     Attributes:
@@ -80,15 +80,15 @@ class Harm:
         later = self.later
         if due > self.started:
             later = np.logaddexp(later, math.log((due - self.started) / STARTS))
-        first = self.first + cap(log_e, alone + math.log(2))
-        later = later + cap(log_e, alone + math.log(2 * STARTS))
+        first = self.first + cap(log_e, alone - math.log(_FIRST))
+        later = later + cap(log_e, alone + math.log(STARTS / (1 - _FIRST)))
         return Harm(first=settle(first), later=settle(later), started=due)
 
     def log_value(self) -> Numbers:
         """Return the log of the mixture over starts and alternatives, shape (...)."""
         waiting = 1 - self.started / STARTS
         later = np.logaddexp(self.later, math.log(waiting)) if waiting > 0 else self.later
-        return log_mean(np.logaddexp(self.first, later) + _HALF)
+        return log_mean(np.logaddexp(self.first + math.log(_FIRST), later + math.log(1 - _FIRST)))
 
 
 def fold_safe(copies: Numbers, log_e: Numbers, *, level: float, count: int) -> Numbers:

@@ -19,6 +19,8 @@ from pointsman.evidence.model import (
     Numbers,
     RateGate,
     RateLook,
+    harm_level,
+    safe_level,
 )
 from pointsman.evidence.pods import pod_margin, pods_needed, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mean, looks_needed
@@ -93,7 +95,7 @@ def fold(gate: RateGate, state: RateState, look: RateLook) -> RateState:
         state,
         harm=state.harm.fold(
             log_e(mixed, harm_line, guess, HARM_FACTORS) / spread(phi),
-            level=math.log(1 / (gate.false_rollback * gate.weight)),
+            level=harm_level(gate),
             phase=clock.elapsed / gate.deadline,
         ),
         safe=fold_safe(
@@ -147,11 +149,6 @@ def log_harm(state: RateState) -> Numbers:
 def log_safe(state: RateState) -> Numbers:
     """Return the log of this step's safety e-process, shape (...)."""
     return log_mean(state.safe)
-
-
-def safe_level(gate: RateGate) -> float:
-    """Return the log that ``log_safe`` must reach."""
-    return math.log(1 / gate.false_promotion)
 
 
 def harm_ratio(gate: RateGate, clock: Clock) -> Numbers:
