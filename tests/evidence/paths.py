@@ -48,7 +48,7 @@ class Paths:
 
 
 def every_path(looks: Sequence[Arms]) -> Paths:
-    """Return every path of these looks; bad requests of an arm are binomial, in clusters where asked."""
+    """Return every path of these looks; bad requests of an arm are binomial, in clusters where asked; what has no chance is left out."""
     outcomes = [
         [
             (x_c * one.cluster, x_s * one.cluster, chance_c * chance_s)
@@ -56,6 +56,7 @@ def every_path(looks: Sequence[Arms]) -> Paths:
                 enumerate(binomial(one.candidate // one.cluster, one.candidate_rate)),
                 enumerate(binomial(one.stable // one.cluster, one.stable_rate)),
             )
+            if chance_c * chance_s > 0
         ]
         for one in looks
     ]
@@ -106,14 +107,22 @@ class Histograms:
 
 
 def every_histogram(edges: tuple[float, ...], shapes: Sequence[Shape], *, requests: int = 2) -> Histograms:
-    """Return every path of looks with so many requests to each arm."""
-    one = [h for h in product(range(requests + 1), repeat=len(edges)) if sum(h) == requests]
-    outcomes = list(product(one, one))
-    picked = np.array(list(product(range(len(outcomes)), repeat=len(shapes))))
-    table, chance = np.array(outcomes), np.ones(len(picked))
-    for i, (p_c, p_s) in enumerate(shapes):
-        chance *= np.array([multinomial(c, p_c) * multinomial(s, p_s) for c, s in outcomes])[picked[:, i]]
-    return Histograms(edges, table[picked, 0].swapaxes(0, 1), table[picked, 1].swapaxes(0, 1), chance)
+    """Return every path of looks with so many requests to each arm; what has no chance is left out."""
+    every = [h for h in product(range(requests + 1), repeat=len(edges)) if sum(h) == requests]
+    outcomes = [
+        [
+            (candidate, stable, multinomial(candidate, p_c) * multinomial(stable, p_s))
+            for candidate in every
+            if multinomial(candidate, p_c) > 0
+            for stable in every
+            if multinomial(stable, p_s) > 0
+        ]
+        for p_c, p_s in shapes
+    ]
+    paths = list(product(*outcomes))
+    candidate, stable = (np.array([[look[arm] for look in path] for path in paths]) for arm in (0, 1))
+    chance = np.array([math.prod(look[2] for look in path) for path in paths])
+    return Histograms(edges, candidate.swapaxes(0, 1), stable.swapaxes(0, 1), chance)
 
 
 def multinomial(counts: tuple[int, ...], chances: tuple[float, ...]) -> float:
