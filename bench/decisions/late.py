@@ -6,13 +6,15 @@ import numpy as np
 
 from bench.decisions import arms, rollouts
 from bench.decisions.cells import Cell
-from bench.decisions.power import OURS
+from bench.decisions.power import ALPHA, OURS
 from bench.decisions.report import Figure
 from bench.decisions.rollouts import Policy
 from bench.decisions.work import Arrays, Gathered, Job, Size, split
 
 TABLE = "Harm that begins after 1 h, errors, median seconds until the rollback"
-NOTES = {TABLE: "50/s, 20 %, 2 h deadline, not promoted before; of all runs not rolled back in the first hour"}
+NOTES = {
+    TABLE: "50/s, 20 %, 2 h deadline, not promoted before; of all runs not rolled back in the first hour; judged at harm 1, as the power above"
+}
 BEGINS = 3600.0
 LIMITS = {2.0: 900.0, 10.0: 60.0}
 
@@ -46,7 +48,7 @@ def harmed(cell: Cell, ratio: float, *, runs: int, chunk: int) -> Arrays:
 
 def figures(gathered: Gathered, size: Size) -> list[Figure]:
     found = []
-    for name in OURS:
+    for name, (_, level) in OURS.items():
         for ratio, limit in LIMITS.items():
             for cell in _cells(size):
                 seconds = gathered["late", cell, ratio][name]
@@ -56,7 +58,7 @@ def figures(gathered: Gathered, size: Size) -> list[Figure]:
                         row=cell.name,
                         column=f"x{ratio:g}, {name}",
                         value=float(np.median(seconds[seconds > 0])),
-                        target=limit if cell.noise in size.judged else None,
+                        target=limit if cell.noise in size.judged and level == ALPHA else None,
                         unit="s",
                     )
                 )

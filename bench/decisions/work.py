@@ -28,6 +28,7 @@ class Size:
     Attributes:
         error_runs: runs a cell of error rates.
         power_runs: runs a cell of everything else.
+        beyond_runs: runs a cell of noise that the generator does not have; 0 for none.
         look: seconds between looks in the tables of error rates within 1 h, six times that within 6 h; all else is looked at every 10 s.
         noises: the noises of the cells of 1 h of error rates.
         long: those of the cells of 6 h.
@@ -39,6 +40,7 @@ class Size:
     name: str
     error_runs: int
     power_runs: int
+    beyond_runs: int
     look: float
     noises: tuple[str, ...]
     long: tuple[str, ...]
@@ -64,6 +66,7 @@ FULL = Size(
     name="full",
     error_runs=4000,
     power_runs=1000,
+    beyond_runs=1000,
     look=20.0,
     noises=NOISES,
     long=NOISES,
@@ -75,6 +78,7 @@ QUICK = Size(
     name="quick",
     error_runs=400,
     power_runs=100,
+    beyond_runs=0,
     look=60.0,
     noises=NOISES,
     long=("realistic",),
