@@ -73,7 +73,7 @@ def of_rates(requests: Integers, bad: Integers, *, interval: float) -> Calibrati
     spread = _spread(table)
     total, total_bad = _total(table.requests), _total(table.bad)
     pods, seconds = _pods(table), _intervals(table) * interval
-    assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | (total_bad < LEAST_BAD)
+    assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | ~_enough(total, total_bad)
     return Calibration(
         history=RateHistory(requests=_plain(total), bad=_plain(total_bad)),
         noise=_noise(spread.phi, spread.tau, assumed),
@@ -116,7 +116,7 @@ def of_latency(
         slow = np.take_along_axis(over, np.broadcast_to(at, (*over.shape[:-1], 1)), axis=-1)[..., 0]
         table = _table(np.where(missing, -1, requests), slow)
         spread, bad = _spread(table), _total(table.bad)
-        enough = placed[..., i] & (bad >= LEAST_BAD)
+        enough = placed[..., i] & _enough(_total(table.requests), bad)
         measured = measured | enough
         phi = np.where(enough, np.maximum(phi, spread.phi), phi)
         tau = np.where(enough & (slope[..., i] > 0), np.maximum(tau, spread.tau / np.maximum(slope[..., i], 1e-9)), tau)
@@ -206,7 +206,8 @@ def _between(table: _Table, phi: Numbers) -> Numbers:
     freedom = np.maximum((expected > 0).sum(axis=-1) - 1, 0)
     total = expected.sum(axis=-1)
     weight = total - (expected**2).sum(axis=-1) / np.maximum(total, 1e-300)
-    weight = weight * total / np.maximum(variance.sum(axis=-1), 1e-300)
+    noise = variance.sum(axis=-1)  # none where every request is bad
+    weight = np.where(noise > 0, weight * total / np.where(noise > 0, noise, 1.0), 0.0)
     significant = q > freedom + _SIGNIFICANT * np.sqrt(2 * freedom)
     squared = np.where(significant & (weight > 0), phi * (q - freedom) / np.maximum(weight, 1e-300), 0.0)
     return np.sqrt(np.log1p(squared))
@@ -223,6 +224,11 @@ def _slope(edges: tuple[float, ...], histogram: Integers, upper: Integers) -> Nu
     width = ends[above] - ends[below]
     fall = take(shares, below) - take(shares, above)
     return np.where(width > 0, fall / np.maximum(width, 1e-9), 0.0)
+
+
+def _enough(requests: Numbers, bad: Numbers) -> Flags:
+    """Return where enough requests were bad to see how they vary; where all were, nothing can vary."""
+    return np.asarray(np.minimum(bad, requests - bad) >= LEAST_BAD)
 
 
 def _total(values: Numbers) -> Numbers:
