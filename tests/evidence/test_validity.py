@@ -136,7 +136,7 @@ def test_the_one_sample_half_needs_no_trust_in_the_edges() -> None:
     # stable is under 1 s here, below the edges chosen from history; a candidate within 4 s would be no proof of anything
     fast = ((0.1, 0.3, 0.6, 0.0), (1.0, 0.0, 0.0, 0.0))
     state, weight = latency_paths(LATENCY_GATES["plain"], [fast, fast])
-    assert float(weight @ np.exp(log_mean(state.safe[:, 0, 7:]))) <= 1 + 1e-9
+    assert float(weight @ np.exp(log_mean(state.safe[:, 0, 8:]))) <= 1 + 1e-9
 
 
 @pytest.mark.parametrize("shapes", list(product([BEYOND, FAR_BEYOND, BOTH_SLOW], repeat=2)))
