@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from bench import traffic
-from bench.decisions import arms, power, report, rules, unhardened, work, worse
+from bench.decisions import arms, beyond, equal, power, report, rollouts, rules, unhardened, work, worse
 from bench.decisions.cells import Cell, candidate_pods
 from pointsman.evidence.margin import Arms, Line, log_e
 
@@ -141,6 +141,22 @@ def test_our_reference_and_the_product_agree_where_nothing_is_hardened() -> None
     mixture = float(np.logaddexp.reduce(product[0]) - math.log(len(unhardened.FACTORS)))
     assert unhardened.rates(one, math.exp(-mixture) * 1.001).tolist() == [0]
     assert unhardened.rates(one, math.exp(-mixture) * 0.999).tolist() == [1]
+
+
+def test_whole_rollouts_end_as_they_should_where_there_is_much_traffic() -> None:
+    cell = Cell(rps=500, share=0.5, noise="iid", look=60.0)
+    assert equal.whole_rollout(cell, runs=3, chunk=0)["0.01"].tolist() == [rollouts.PROMOTE] * 3
+    found = power.failures(cell, 10.0, runs=3, chunk=0)["harm 1.25, 1 % (defaults)"]
+    assert (found <= 120).all()
+
+
+def test_pods_burst_each_by_itself() -> None:
+    rng, shape = np.random.default_rng(1), (3, 200)
+    pods = beyond.Pods.draw(rng, beyond.NOISES["bursts"], (np.full(shape, 0.005), np.zeros(shape)), 10.0)
+    bursting = pods.rate > 0.04
+    assert 0 < bursting.mean() < 0.05
+    assert not bursting.all(axis=-1).any()
+    assert pods.shares().sum(axis=-1) == pytest.approx(1.0)
 
 
 def test_chunks_are_put_together_in_order() -> None:
