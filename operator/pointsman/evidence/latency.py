@@ -33,7 +33,18 @@ from pointsman.evidence.buckets import (
     take,
 )
 from pointsman.evidence.clock import Clock, DeadlineTest
-from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, bernoulli, log_e, odds_times, one_sample
+from pointsman.evidence.margin import (
+    HARM_FACTORS,
+    SAFE_FACTORS,
+    SAFE_WEIGHTS,
+    Arms,
+    Line,
+    bernoulli,
+    bernoulli_safe,
+    log_e_safe,
+    odds_times,
+    one_sample,
+)
 from pointsman.evidence.model import (
     LATENCY_LEVELS,
     Flags,
@@ -45,12 +56,14 @@ from pointsman.evidence.model import (
     safe_level,
 )
 from pointsman.evidence.pods import pod_margin, safety_margin
-from pointsman.evidence.process import Harm, fold_safe, log_mean
+from pointsman.evidence.process import Harm, fold_safe, log_mixture
 
 _HISTORY_WEIGHT = 10_000
 _LEVELS: Numbers = np.asarray(LATENCY_LEVELS)
+_BELOW_NULL = 0.95  # of the null's rate, at most, is the guess of a candidate as good as stable
 _EQUAL = Line(np.asarray(1.0), np.asarray(0.0))
-COPIES = 2 * len(SAFE_FACTORS)
+WEIGHTS: Numbers = np.concatenate([SAFE_WEIGHTS, SAFE_WEIGHTS]) + math.log(0.5)
+"""Logs of the weights of the two-sample copies and of the one-sample copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +73,8 @@ class LatencyState:
     Attributes:
         edges: bucket edges in seconds, +Inf last.
         harm: harm's copies over the whole attempt, 4 levels x 8 factors.
-        safe: logs of this step's safety copies, shape (..., Q, 14): two-sample, then one-sample.
-        coarse: logs of this step's copies against the coarse margin, shape (..., Q, 7).
+        safe: logs of this step's safety copies, shape (..., Q, 16): two-sample, then one-sample.
+        coarse: logs of this step's copies against the coarse margin, shape (..., Q, 8).
         widest: widest tolerance in force in this step, 0 before the first comparison, shape (..., Q).
         candidate, stable, step_candidate, step_stable: requests per bucket of attempt and step, shape (..., B).
         test: the last step's deadline test, one per level.
@@ -112,8 +125,8 @@ def start(gate: LatencyGate, batch: tuple[int, ...] = ()) -> LatencyState:
     return LatencyState(
         edges=edges,
         harm=Harm.begin((*batch, len(_LEVELS) * len(HARM_FACTORS))),
-        safe=np.zeros((*batch, q, COPIES)),
-        coarse=np.zeros((*batch, q, len(SAFE_FACTORS))),
+        safe=np.zeros((*batch, q, len(WEIGHTS))),
+        coarse=np.zeros((*batch, q, len(SAFE_WEIGHTS))),
         widest=np.zeros((*batch, q)),
         candidate=empty,
         stable=empty,
@@ -148,13 +161,13 @@ def fold(gate: LatencyGate, state: LatencyState, look: LatencyLook) -> LatencySt
             state.safe,
             np.where(usable[..., None], safe_e(gate, shares, where, counts), 0.0) / spread(phi, 2),
             level=level,
-            count=COPIES,
+            log_weights=WEIGHTS,
         ),
         coarse=fold_safe(
             state.coarse,
             np.where(usable[..., None], coarse_e(gate, shares, where, counts), 0.0) / spread(phi, 2),
             level=level,
-            count=len(SAFE_FACTORS),
+            log_weights=SAFE_WEIGHTS,
         ),
         widest=np.maximum(state.widest, used),
         candidate=state.candidate + new_c,
@@ -210,8 +223,8 @@ def log_safe(gate: LatencyGate, state: LatencyState) -> Numbers:
 
 def log_safe_by_quantile(gate: LatencyGate, state: LatencyState, where: Brackets) -> Numbers:
     """Return each quantile's evidence, shape (..., Q): where buckets widen the tolerance, the lesser of it and the coarse margin's."""
-    own = log_mean(state.safe)
-    return np.where(wide(gate, state, where), np.minimum(own, log_mean(state.coarse)), own)
+    own = log_mixture(state.safe, WEIGHTS)
+    return np.where(wide(gate, state, where), np.minimum(own, log_mixture(state.coarse, SAFE_WEIGHTS)), own)
 
 
 def tolerances(state: LatencyState, where: Brackets) -> Numbers:
@@ -255,16 +268,20 @@ def brackets(gate: LatencyGate, edges: tuple[float, ...], seen: Numbers, margin:
 
 
 def safe_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
-    """Return a look's log e-values of the safety copies, untempered, shape (..., Q, 14); ``shares`` as ``shares_over`` of earlier looks."""
+    """Return a look's log e-values of the safety copies, untempered, shape (..., Q, 16); ``shares`` as ``shares_over`` of earlier looks."""
     arms, under = counts.arms(where.edge, where.upper), np.maximum(where.lower, 0)
     stable = take(shares, where.upper)[..., None]
-    two = bernoulli(arms.spread(1), _EQUAL, candidate=odds_times(stable, SAFE_FACTORS), stable=stable)
+    alike = take(shares, where.edge)[..., None]
+    two = bernoulli_safe(arms.spread(1), _EQUAL, candidate=alike, stable=stable)
     null = 1 - np.asarray(gate.quantiles)
+    guesses = np.minimum(alike, _BELOW_NULL * null[:, None])
     own = one_sample(
         arms.candidate_requests[..., None],
         arms.candidate_bad[..., None],
         null=null[:, None],
-        guess=null[:, None] * SAFE_FACTORS,
+        guess=np.concatenate(
+            [np.broadcast_to(null[:, None] * SAFE_FACTORS, (*guesses.shape[:-1], len(SAFE_FACTORS))), guesses], axis=-1
+        ),
     )
     over = one_sample(
         arms.stable_requests,
@@ -279,10 +296,10 @@ def safe_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedan
 
 
 def coarse_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedances) -> Numbers:
-    """Return a look's log e-values against the coarse margin at the edge over each quantile, shape (..., Q, 7)."""
+    """Return a look's log e-values against the coarse margin at the edge over each quantile, shape (..., Q, 8)."""
     line = Line(np.asarray(gate.coarse.ratio), np.asarray(gate.coarse.excess))
     arms = counts.arms(where.upper, where.upper)
-    return log_e(arms.spread(1), line, take(shares, where.upper)[..., None], SAFE_FACTORS)
+    return log_e_safe(arms.spread(1), line, take(shares, where.upper)[..., None])
 
 
 def _harm(edges: tuple[float, ...], seen: Numbers, counts: Exceedances, slower: Numbers) -> tuple[Arms, Numbers]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pointsman.evidence.buckets import Brackets, quantile, shares_over, tails
 from pointsman.evidence.latency import (
+    WEIGHTS,
     LatencyState,
     brackets,
     coarse_e,
@@ -24,6 +25,7 @@ from pointsman.evidence.latency import (
     tolerances,
     wide,
 )
+from pointsman.evidence.margin import SAFE_WEIGHTS
 from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
 from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
@@ -162,9 +164,12 @@ def _further(gate: LatencyGate, state: LatencyState, where: Brackets, *, others:
     level, phi = safe_level(gate), float(gate.noise.phi)
     shares = shares_over(seen)
     own, coarse = safe_e(gate, shares, where, one) / phi, coarse_e(gate, shares, where, one) / phi
-    needed = [looks_needed(copies, growth, level=level) for copies, growth in zip(state.safe, own, strict=True)]
+    needed = [
+        looks_needed(copies, growth, level=level, log_weights=WEIGHTS)
+        for copies, growth in zip(state.safe, own, strict=True)
+    ]
     needed += [
-        looks_needed(copies, growth, level=level)
+        looks_needed(copies, growth, level=level, log_weights=SAFE_WEIGHTS)
         for copies, growth, needs in zip(state.coarse, coarse, wide(gate, state, where), strict=True)
         if needs
     ]

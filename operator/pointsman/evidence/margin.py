@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 HARM_FACTORS: Numbers = np.array([1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0])
 SAFE_FACTORS: Numbers = np.array([0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05])
+SAFE_WEIGHTS: Numbers = np.log([*np.full(len(SAFE_FACTORS), 0.75 / len(SAFE_FACTORS)), 0.25])
+"""Logs of the safety copies' weights: those of the factors, and last the copy that guesses a candidate as good as stable (docs/adr/0010)."""
 EXACT_FROM = (
     0.1  # line heights from which the Poisson form gives away too much: its growth lacks the 1/(1-p) of the variance
 )
 _LEAST, _MOST = 1e-15, 1 - 1e-12
+_BELOW = 0.95  # of the line's height, at most, is the guess of a candidate as good as stable
 _ROUNDS = 60
 _NEAR = 1e-7  # Newton's step, relative to the variances, after which it is exact: its error is about the square
 
@@ -69,14 +72,50 @@ def log_e(arms: Arms, line: Line, stable: Numbers, factors: Numbers) -> Numbers:
         factors: all above 1 for harm, all below 1 for safety; the guessed candidate's rate is factor x the line's height
             (in the exact form the odds are multiplied instead, so that the guess stays a probability).
     """
+    height = line.height(stable)
+    return _log_e(arms, line, stable, small=factors * height, full=odds_times(height, factors))
+
+
+def _log_e(arms: Arms, line: Line, stable: Numbers, *, small: Numbers, full: Numbers) -> Numbers:
+    """Return the log e-value by the form that suits; the candidate's guesses of the Poisson and of the exact form."""
     exact = np.asarray(stable > EXACT_FROM)
     if not np.any(exact):
-        return poisson(arms, line, candidate=factors * line.height(stable), stable=stable)
+        return poisson(arms, line, candidate=small, stable=stable)
     if np.all(exact):
-        return bernoulli(arms, line, candidate=odds_times(line.height(stable), factors), stable=stable)
-    limit = poisson(arms, line, candidate=factors * line.height(stable), stable=stable)
-    full = bernoulli(arms, line, candidate=odds_times(line.height(stable), factors), stable=stable)
-    return np.where(exact, full, limit)
+        return bernoulli(arms, line, candidate=full, stable=stable)
+    limit = poisson(arms, line, candidate=small, stable=stable)
+    return np.where(exact, bernoulli(arms, line, candidate=full, stable=stable), limit)
+
+
+def log_e_safe(arms: Arms, line: Line, stable: Numbers) -> Numbers:
+    """Return the log e-value of a look for each safety copy, shape (..., 8): of every factor, and of "as good as stable".
+
+    The last copy's alternative is the one that a rollout hopes for, and the guess for it needs no grid: it is the stable arm's.
+
+    Args:
+        arms: counts, with an axis for the copies.
+        line: the boundary.
+        stable: guess of the stable arm's rate from earlier looks, in (0, 1).
+    """
+    height = line.height(stable)
+    equal = np.minimum(stable, _BELOW * height)
+    alike = _log_e(arms, line, stable, small=equal, full=_clip(equal, _LEAST, _MOST))
+    return np.concatenate([log_e(arms, line, stable, SAFE_FACTORS), alike], axis=-1)
+
+
+def bernoulli_safe(arms: Arms, line: Line, *, candidate: Numbers, stable: Numbers) -> Numbers:
+    """Return the exact log e-value for each safety copy, shape (..., 8), where what is bad differs between the arms.
+
+    Args:
+        arms: counts, with an axis for the copies.
+        line: the boundary.
+        candidate: guessed rate of a candidate that is as good as stable, by its own measure.
+        stable: guessed rate of the stable arm.
+    """
+    height = line.height(stable)
+    equal = np.minimum(candidate, _BELOW * height)
+    guesses = np.concatenate([odds_times(height, SAFE_FACTORS), np.broadcast_to(equal, height.shape)], axis=-1)
+    return bernoulli(arms, line, candidate=guesses, stable=stable)
 
 
 def odds_times(rate: Numbers, factor: Numbers) -> Numbers:

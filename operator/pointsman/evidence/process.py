@@ -18,7 +18,7 @@ _DECIMALS = 1e6
 _FIRST = 0.75  # of the weight is on the copy that starts with the rollout (docs/adr/0009)
 
 
-def cap(log_e: Numbers, level: float) -> Numbers:
+def cap(log_e: Numbers, level: float | Numbers) -> Numbers:
     """Return a look's log e-values cut to half of ``level``, the log level that a copy must reach alone.
 
     No single look (a bad scrape, one burst) can then decide. min(e, c) <= e, so it stays an e-value.
@@ -91,36 +91,42 @@ class Harm:
         return log_mean(np.logaddexp(self.first + math.log(_FIRST), later + math.log(1 - _FIRST)))
 
 
-def fold_safe(copies: Numbers, log_e: Numbers, *, level: float, count: int) -> Numbers:
+def log_mixture(logs: Numbers, log_weights: Numbers) -> Numbers:
+    """Return the log of the mixture of the copies along the last axis, with weights that sum to 1."""
+    return log_sum(logs + log_weights)
+
+
+def fold_safe(copies: Numbers, log_e: Numbers, *, level: float, log_weights: Numbers) -> Numbers:
     """Return the log copies of a safety mixture after a look.
 
     Args:
         copies: logs so far, shape (..., K).
         log_e: the look's log e-values, tempered and not yet capped, same shape.
         level: log level that the mixture must reach.
-        count: number of equally weighted copies in the mixture.
+        log_weights: logs of the copies' weights in the mixture, shape (K,).
     """
-    return settle(copies + cap(log_e, level + math.log(count)))
+    return settle(copies + cap(log_e, level - log_weights))
 
 
-def looks_needed(copies: Numbers, growth: Numbers, *, level: float) -> float:
-    """Return how many more units of ``growth`` an equally weighted mixture needs to reach ``level``; inf if never.
+def looks_needed(copies: Numbers, growth: Numbers, *, level: float, log_weights: Numbers) -> float:
+    """Return how many more units of ``growth`` a mixture needs to reach ``level``; inf if never.
 
     Args:
         copies: logs so far, flat, shape (K,).
         growth: expected log e-value per unit (a candidate request, say), shape (K,).
         level: log level to reach.
+        log_weights: logs of the copies' weights, shape (K,).
     """
-    if log_mean(copies) >= level:
+    if log_mixture(copies, log_weights) >= level:
         return 0.0
     rising = growth > 0
     if not np.any(rising):
         return math.inf
-    high = float(np.min((level + math.log(len(copies)) - copies[rising]) / growth[rising]))
+    high = float(np.min((level - log_weights[rising] - copies[rising]) / growth[rising]))
     low = 0.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if log_mean(copies + middle * growth) >= level:
+        if log_mixture(copies + middle * growth, log_weights) >= level:
             high = middle
         else:
             low = middle

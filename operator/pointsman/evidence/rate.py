@@ -10,7 +10,7 @@ import numpy as np
 from pointsman.evidence import binomial, interval
 from pointsman.evidence.batch import spread
 from pointsman.evidence.clock import Clock, DeadlineTest
-from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, Arms, Line, log_e
+from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
 from pointsman.evidence.model import (
     Counts,
     Flags,
@@ -23,7 +23,7 @@ from pointsman.evidence.model import (
     safe_level,
 )
 from pointsman.evidence.pods import pod_margin, pods_needed, safety_margin
-from pointsman.evidence.process import Harm, fold_safe, log_mean, looks_needed
+from pointsman.evidence.process import Harm, fold_safe, log_mixture, looks_needed
 
 INTERVAL_ERROR = 0.05
 _HISTORY_WEIGHT = 10_000  # requests that the hour before counts for at most, so that the guess can still learn
@@ -38,8 +38,8 @@ class RateState:
 
     Attributes:
         harm: harm's copies over the whole attempt.
-        safe: logs of this step's safety copies, shape (..., 7).
-        nested: logs of the nested safety copies of all steps, shape (..., D, 7), D the excess rates of ``excesses``.
+        safe: logs of this step's safety copies, shape (..., 8).
+        nested: logs of the nested safety copies of all steps, shape (..., D, 8), D the excess rates of ``excesses``.
         totals, step: candidate's requests and bad, stable's requests and bad, of attempt and step, shape (..., 4).
         mantel: Mantel-Haenszel numerator and denominator of the ratio, shape (..., 2).
         contrast: sums of ``interval.strata``, shape (..., 43).
@@ -62,8 +62,8 @@ def start(gate: RateGate, batch: tuple[int, ...] = ()) -> RateState:
     """Return the state before the first look."""
     return RateState(
         harm=Harm.begin((*batch, len(HARM_FACTORS))),
-        safe=np.zeros((*batch, len(SAFE_FACTORS))),
-        nested=np.zeros((*batch, _excess_count(gate), len(SAFE_FACTORS))),
+        safe=np.zeros((*batch, len(SAFE_WEIGHTS))),
+        nested=np.zeros((*batch, _excess_count(gate), len(SAFE_WEIGHTS))),
         totals=np.zeros((*batch, 4), dtype=np.int64),
         step=np.zeros((*batch, 4), dtype=np.int64),
         mantel=np.zeros((*batch, 2)),
@@ -100,15 +100,15 @@ def fold(gate: RateGate, state: RateState, look: RateLook) -> RateState:
         ),
         safe=fold_safe(
             state.safe,
-            log_e(mixed, _safe_line(gate, clock), guess, SAFE_FACTORS) / spread(phi),
+            log_e_safe(mixed, _safe_line(gate, clock), guess) / spread(phi),
             level=level,
-            count=len(SAFE_FACTORS),
+            log_weights=SAFE_WEIGHTS,
         ),
         nested=fold_safe(
             state.nested,
-            log_e(nested, nested_line, guess[..., None], SAFE_FACTORS) / spread(phi, 2),
+            log_e_safe(nested, nested_line, guess[..., None]) / spread(phi, 2),
             level=level,
-            count=len(SAFE_FACTORS),
+            log_weights=SAFE_WEIGHTS,
         ),
         totals=state.totals + counts,
         step=state.step + counts,
@@ -148,7 +148,7 @@ def log_harm(state: RateState) -> Numbers:
 
 def log_safe(state: RateState) -> Numbers:
     """Return the log of this step's safety e-process, shape (...)."""
-    return log_mean(state.safe)
+    return log_mixture(state.safe, SAFE_WEIGHTS)
 
 
 def harm_ratio(gate: RateGate, clock: Clock) -> Numbers:
@@ -201,7 +201,7 @@ def excess_bound(gate: RateGate, state: RateState) -> Numbers:
     The nulls ``p_c >= p_s + d`` are nested, so testing them from the largest d down needs no correction: the first true null
     that is rejected is one e-process reaching 1/falsePromotion (fixed-sequence testing).
     """
-    rejected = log_mean(state.nested) >= safe_level(gate)
+    rejected = log_mixture(state.nested, SAFE_WEIGHTS) >= safe_level(gate)
     chain = np.cumprod(rejected, axis=-1).sum(axis=-1)
     rates = np.broadcast_to(excesses(gate), rejected.shape)
     bounds = np.concatenate([np.ones_like(rates[..., :1]), rates], axis=-1)
@@ -272,7 +272,7 @@ def _needed(gate: RateGate, state: RateState, stable: float) -> float | None:
         return None
     line = _safe_line(gate, state.clock)
     growth = _growth(gate, line, stable=stable, others=stable_requests / requests)
-    needed = looks_needed(state.safe, growth, level=safe_level(gate))
+    needed = looks_needed(state.safe, growth, level=safe_level(gate), log_weights=SAFE_WEIGHTS)
     return needed if math.isfinite(needed) else None
 
 
@@ -291,10 +291,10 @@ def expected_requests(gate: RateGate, clock: Clock, *, share: float, coming: flo
         excess = min(float(allowed_excess(gate)) / coming * _UNDER, _EXCESSES[0])
         line = Line(spread(1 / _margin(gate, clock)), np.asarray(excess))
     growth = _growth(gate, line, stable=stable, others=(1 - share) / share)
-    return looks_needed(np.zeros_like(SAFE_FACTORS), growth, level=safe_level(gate))
+    return looks_needed(np.zeros_like(SAFE_WEIGHTS), growth, level=safe_level(gate), log_weights=SAFE_WEIGHTS)
 
 
 def _growth(gate: RateGate, line: Line, *, stable: float, others: float) -> Numbers:
     """Return the expected log e-value of each safety copy per candidate request if both arms have the rate ``stable``."""
     one = Arms(*(np.asarray(v) for v in (1.0, stable, others, others * stable)))
-    return log_e(one.spread(1), line, np.asarray([stable]), SAFE_FACTORS) / float(gate.noise.phi)
+    return log_e_safe(one.spread(1), line, np.asarray([stable])) / float(gate.noise.phi)
