@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pointsman.evidence.margin import Arms
     from pointsman.evidence.model import Numbers
 
-RATIOS: Numbers = np.array([math.exp(i * math.log(32) / 20) for i in range(-20, 21)], dtype=float)
+_STEP = math.log(32) / 20
+_PARTS = 32  # of a step: ends are exact to half a percent
+RATIOS: Numbers = np.array([math.exp(i * _STEP) for i in range(-20, 21)], dtype=float)
 _TILTS: Numbers = np.array([0.0125 * 2**i for i in range(9)])
 
 
@@ -46,26 +48,34 @@ def ratio_interval(sums: Numbers, *, error: float, phi: float) -> tuple[float, f
         return None
     level = math.log(2 / error)
     theta = thetas / bad
-    above = _evidence(bad, candidate, theta, _TILTS) / phi  # against "the ratio is R or less"
-    below = _evidence(bad, candidate, theta, -_TILTS) / phi  # against "the ratio is R or more"
-    low = _crossing(RATIOS, log_mean(above) - level)
-    high = _crossing(RATIOS[::-1], log_mean(below)[::-1] - level)
+    logit = np.log(theta) - np.log1p(-theta)
+    low = _last_rejected(bad, candidate, logit, tilts=_TILTS, phi=phi, level=level)
+    high = _last_rejected(bad, candidate, logit[::-1], tilts=-_TILTS, phi=phi, level=level)
     if low is None and high is None:
         return None
-    return (low or 0.0, high or math.inf)
+    return (low or 0.0, 1 / high if high is not None else math.inf)
 
 
-def _evidence(bad: float, candidate: float, theta: Numbers, tilts: Numbers) -> Numbers:
-    return np.asarray(tilts * candidate - bad * np.log1p(theta[:, None] * np.expm1(tilts)))
+def _last_rejected(
+    bad: float, candidate: float, logit: Numbers, *, tilts: Numbers, phi: float, level: float
+) -> float | None:
+    """Return the last ratio of the grid's order that is rejected, 1/ratio for the falling grid; None where not even the first is.
 
+    Between the grid's points the logit of theta is taken as linear in ln R, which it is for a split that stands still. The
+    evidence itself is not: its chord lies over it, and would exclude ratios that are not rejected.
+    """
 
-def _crossing(ratios: Numbers, over: Numbers) -> float | None:
-    """Return the ratio at which ``over`` falls through 0, or None where it starts under it."""
-    if over[0] < 0:
+    def over(logits: Numbers) -> Numbers:
+        odds = np.exp(logits)[:, None]
+        log_e = tilts * candidate - bad * np.log1p(odds / (1 + odds) * np.expm1(tilts))
+        return log_mean(log_e / phi) - level
+
+    kept = over(logit) < 0
+    if kept[0]:
         return None
-    last = int(np.argmax(over < 0))
-    if over[last] >= 0:
-        return float(ratios[-1])
-    left, right = math.log(ratios[last - 1]), math.log(ratios[last])
-    part = over[last - 1] / (over[last - 1] - over[last])
-    return math.exp(left + (right - left) * float(part))
+    if not kept.any():
+        return float(RATIOS[-1])
+    right = int(np.argmax(kept))
+    parts = np.linspace(0, 1, _PARTS + 1)
+    between = int(np.argmax(over(logit[right - 1] + parts * (logit[right] - logit[right - 1])) < 0))
+    return math.exp(math.log(RATIOS[right - 1]) + (between - 1) * _STEP / _PARTS)

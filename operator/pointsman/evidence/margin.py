@@ -99,8 +99,9 @@ def log_e_safe(arms: Arms, line: Line, stable: Numbers) -> Numbers:
     """
     height = line.height(stable)
     equal = np.minimum(stable, _BELOW * height)
-    alike = _log_e(arms, line, stable, small=equal, full=_clip(equal, _LEAST, _MOST))
-    return np.concatenate([log_e(arms, line, stable, SAFE_FACTORS), alike], axis=-1)
+    small = np.concatenate([SAFE_FACTORS * height, equal], axis=-1)
+    full = np.concatenate([odds_times(height, SAFE_FACTORS), equal], axis=-1)
+    return _log_e(arms, line, stable, small=small, full=full)
 
 
 def bernoulli_safe(arms: Arms, line: Line, *, candidate: Numbers, stable: Numbers) -> Numbers:

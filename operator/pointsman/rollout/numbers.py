@@ -43,15 +43,14 @@ def gate_numbers(
             deadline=deadline,
             history=_on_edges(known, edges),
             noise=noise,
-            deadline_test=True,
+            deadline_test=_has_test(gate),
         )
     history = model.RateHistory() if known is None else known.history
     if not isinstance(history, model.RateHistory):
         raise TypeError(f"gate {gate.name} on a rate was calibrated with a histogram")
-    margin = _margin(harm)
     return model.RateGate(
         tolerance=_margin(tolerance),
-        harm=margin,
+        harm=_margin(harm),
         false_rollback=policy.false_rollback,
         false_promotion=policy.false_promotion,
         weight=weight,
@@ -59,13 +58,18 @@ def gate_numbers(
         shares=tuple(sorted({stage.share / WHOLE for stage in policy.stages if stage.share})),
         history=history,
         noise=noise,
-        deadline_test=margin.excess == 0,
+        deadline_test=_has_test(gate),
     )
 
 
 def tested(policy: Policy) -> list[str]:
     """The gates that have a deadline test."""
-    return [gate.name for gate in policy.gates if gate_numbers(policy, gate, None).deadline_test]
+    return [gate.name for gate in policy.gates if _has_test(gate)]
+
+
+def _has_test(gate: Gate) -> bool:
+    """Whether harm is a ratio alone: the deadline test knows no points."""
+    return gate.signal in LATENCY_SIGNALS or not float((gate.harm or Limit()).points or 0)
 
 
 def calibrate(gate: Gate, past: Past) -> model.Calibration:

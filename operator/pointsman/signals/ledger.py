@@ -16,6 +16,7 @@ the last counters of every pod and asks what can have happened since:
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -195,13 +196,14 @@ def _advance(known: Pod | None, count: PodCount, moment: _Moment) -> tuple[Pod, 
             return replace(known, seen=moment.at), None
         else:
             restarted = count.started > known.started + _SAME_START
-    if not _grew(known.cells, count.cells):
+    growth = _difference(count.cells, known.cells)
+    if not _may_be(growth):
         if not restarted:
             return _hold(known, latest), None
-        known = replace(known, cells=moment.nothing)
+        known, growth = replace(known, cells=moment.nothing), count.cells
     if known.cells[-1] < moment.warmup:
         return latest, None
-    return latest, _difference(count.cells, known.cells)
+    return latest, growth
 
 
 def _hold(known: Pod, latest: Pod) -> Pod:
@@ -212,13 +214,14 @@ def _hold(known: Pod, latest: Pod) -> Pod:
     return replace(known, seen=latest.seen, held=held)
 
 
-def _grew(before: Cells, after: Cells) -> bool:
-    """Whether all counters may have grown in one process: none is lower, and failures did not grow by more than requests."""
-    return all(0 <= fewer <= more for fewer, more in pairwise((0, *_difference(after, before))))
+def _may_be(growth: Cells) -> bool:
+    """Whether one process may have counted so much: no counter is lower, and failures did not grow by more than requests."""
+    return growth[0] >= 0 and all(map(operator.le, growth, growth[1:]))
 
 
 def _difference(after: Cells, before: Cells) -> Cells:
-    return tuple(late - early for late, early in zip(after, before, strict=True))
+    """Late minus early, cell by cell; both are of the same edges. A third of a look's time is spent in such lines."""
+    return tuple(map(operator.sub, after, before))
 
 
 def _sum(nothing: Cells, rows: Sequence[Cells]) -> Cells:
