@@ -34,8 +34,8 @@ STANDING: list[tuple[Gate, list[Look], str]] = [
         ERRORS,
         rates(3, 1, 1),
         (
-            "3 of 750 requests to the candidate failed (0.4 %), 3 of 750 to stable (0.4 %); 1x as often, between 0.041x and 24x (95 %): "
-            "not yet proven to stay within 1.5x stable's rate + 0.5 points; if both are equal, about 1,400 more requests to the candidate (54 s)"
+            "3 of 750 requests to the candidate failed (0.4 %), 3 of 750 to stable (0.4 %); 1x as often, between 0.041x and 25x (95 %): "
+            "not yet proven to stay within 1.5x stable's rate + 0.5 points; if both are equal, about 1,200 more requests to the candidate (45 s)"
         ),
     ),
     (
@@ -50,7 +50,7 @@ STANDING: list[tuple[Gate, list[Look], str]] = [
         RateGate(tolerance=Margin(1.0)),
         rates(3, 1, 1),
         (
-            "3 of 750 requests to the candidate failed (0.4 %), 3 of 750 to stable (0.4 %); 1x as often, between 0.041x and 24x (95 %): "
+            "3 of 750 requests to the candidate failed (0.4 %), 3 of 750 to stable (0.4 %); 1x as often, between 0.041x and 25x (95 %): "
             "not yet proven to stay within 1x stable's rate; the tolerance allows no difference, so that only a better version can be proven Safe: widen it"
         ),
     ),
@@ -67,7 +67,7 @@ STANDING: list[tuple[Gate, list[Look], str]] = [
         histograms(3, (0, 200, 0, 0, 0), (0, 200, 0, 0, 0)),
         (
             "0 of 600 requests to the candidate took longer than 10 ms (0 %), 0 of 600 to stable (0 %); 1x as long: "
-            "not yet proven to keep p50 within 5x stable's, p99 within 5x stable's; if both are equal, about 4,100 more requests to the candidate (4 min)"
+            "not yet proven to keep p50 within 5x stable's, p99 within 5x stable's; if both are equal, about 4,200 more requests to the candidate (4 min)"
         ),
     ),
     (
@@ -94,7 +94,7 @@ HARM: list[tuple[Gate, list[Look], str]] = [
         ERRORS,
         rates(4, 30, 1),
         (
-            "120 of 1,000 requests to the candidate failed (12 %), 4 of 1,000 to stable (0.4 %); 30x as often, at least 7.9x (95 %): "
+            "120 of 1,000 requests to the candidate failed (12 %), 4 of 1,000 to stable (0.4 %); 30x as often, at least 7.8x (95 %): "
             "proven to be over 1.25x stable's rate"
         ),
     ),
