@@ -13,7 +13,7 @@ from bench.decisions.work import Arrays, Gathered, Job, Size, split
 TABLE = "Promoted given equal, one step, 1 h: latency on classic buckets beside errors"
 NOTES = {
     TABLE: "p50, p95, p99, tolerance 1.2, calibrated; judged: each gate alone, latency no less often than errors by more than .05; "
-    "both: one rollout with both gates on factor 2"
+    "both: one rollout with both gates on factor 2; looked at as in the first table"
 }
 EDGES = {
     **{f"factor {factor:g}": arms.classic(factor) for factor in (1.3, 1.6, 2.0, 2.5)},
@@ -23,7 +23,9 @@ EDGES = {
 
 def jobs(size: Size) -> list[Job]:
     return [
-        job for cell in every(size.judged) for job in split(("classic", cell), promoted, size.power_runs, cell=cell)
+        job
+        for cell in every(size.judged, look=size.look)
+        for job in split(("classic", cell), promoted, size.power_runs, cell=cell)
     ]
 
 
@@ -47,7 +49,7 @@ def promoted(cell: Cell, *, runs: int, chunk: int) -> Arrays:
 
 
 def figures(gathered: Gathered, size: Size) -> list[Figure]:
-    return [figure for cell in every(size.judged) for figure in _row(cell, gathered["classic", cell])]
+    return [figure for cell in every(size.judged, look=size.look) for figure in _row(cell, gathered["classic", cell])]
 
 
 def _row(cell: Cell, runs: Arrays) -> list[Figure]:
