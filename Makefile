@@ -79,3 +79,7 @@ demo: venv  ## the main job on a real cluster: promoted, rolled back, aborted (K
 .PHONY: bench
 bench: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes memory")
 	@$(PY) -m bench $(if $(QUICK),--quick) $(ONLY)
+
+.PHONY: bench-decisions
+bench-decisions: venv  ## error rates, power and exposure of the decisions beside rules in use, and what a look costs (QUICK=1: small sizes)
+	@$(PY) -m bench.decisions $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
