@@ -143,3 +143,8 @@ def fold_histograms(gate: LatencyGate, paths: Histograms, *, pods: tuple[int, in
 def safe_level(gate: Gate) -> float:
     """Return the log that safety must reach."""
     return math.log(1 / gate.false_promotion)
+
+
+def largest(chance: np.ndarray, copies: np.ndarray) -> float:
+    """Return the largest expectation of any copy: where none is over 1, no mixture of them is."""
+    return float(np.max(chance @ np.exp(copies)))

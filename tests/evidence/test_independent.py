@@ -126,3 +126,27 @@ def test_the_anytime_valid_interval_holds_the_one_for_a_single_look(x_c: int, x_
     assert got is not None
     assert got[0] < low < high < got[1]
     assert math.log(got[1] / got[0]) < 2.2 * math.log(high / low)
+
+
+@pytest.mark.parametrize(
+    ("x_c", "x_s"), [(9, 1), (60, 20), (500, 900), (10_000, 10_000), (1_000_000, 1_030_000), (10**8, 10**8)]
+)
+@pytest.mark.parametrize("phi", [1.0, 2.5])
+def test_the_intervals_ends_are_where_the_evidence_crosses_its_level(x_c: int, x_s: int, phi: float) -> None:
+    # with a steady split the ends solve an equation; what is returned may be wider by half a percent, and never narrower
+    n_c, n_s, level = 1e9, 2e9, math.log(2 / 0.05)
+    tilts = 0.0125 * 2.0 ** np.arange(9)
+
+    def over(log_ratio: float, side: int) -> float:
+        theta = math.exp(log_ratio) * n_c / (math.exp(log_ratio) * n_c + n_s)
+        log_e = side * tilts * x_c - (x_c + x_s) * np.log1p(theta * np.expm1(side * tilts))
+        return float(special.logsumexp(log_e / phi) - math.log(len(tilts)) - level)
+
+    got = ratio_interval(contrast(arms(n_c, x_c, n_s, x_s)), error=0.05, phi=phi)
+    estimate = math.log(2 * x_c / x_s)
+    ends = []
+    for side, far in ((1, -math.log(32)), (-1, math.log(32))):
+        ends.append(optimize.brentq(over, far, estimate, args=(side,)) if over(far, side) > 0 else far)
+    assert got is not None
+    assert -0.006 <= math.log(max(got[0], 1 / 32)) - ends[0] <= 1e-6
+    assert -1e-6 <= math.log(min(got[1], 32.0)) - ends[1] <= 0.006

@@ -9,6 +9,8 @@ import pytest
 
 from pointsman.evidence.interval import RATIOS, ratio_interval, strata
 from pointsman.evidence.margin import Arms
+from tests.evidence.paths import Arms as Counts
+from tests.evidence.paths import every_path
 
 
 def look(n_c: float, x_c: float, n_s: float, x_s: float) -> Arms:
@@ -53,6 +55,26 @@ def test_interval_covers_the_ratio_at_all_looks_at_once() -> None:
                 out = out or (interval is not None and not interval[0] <= 2 <= interval[1])
         missed += out
     assert missed <= 150 * 0.05
+
+
+@pytest.mark.parametrize("ratio", [0.4, 1.0, 2.0])
+@pytest.mark.parametrize("error", [0.5, 0.2])
+def test_the_ratio_is_ever_missed_no_more_often_than_allowed(ratio: float, error: float) -> None:
+    # every outcome of three looks whose split and base rate move; the error is large so that so few looks can miss it
+    looks = [Counts(6, 2, min(1.0, ratio * p_s), p_s) for p_s in (0.1, 0.4)] + [Counts(2, 4, ratio * 0.2, 0.2)]
+    paths = every_path(looks)
+    sums, missed = np.zeros((len(paths.chance), 2 + len(RATIOS))), np.zeros(len(paths.chance), dtype=bool)
+    for i, arms in enumerate(paths.looks):
+        n_c, n_s = (np.full(len(missed), float(n)) for n in (arms.candidate, arms.stable))
+        sums += strata(Arms(n_c, paths.candidate_bad[i].astype(float), n_s, paths.stable_bad[i].astype(float)))
+        rows, where = np.unique(np.round(sums, 12), axis=0, return_inverse=True)
+        missed |= np.array([misses(row, ratio, error) for row in rows])[where]
+    assert 0 < paths.expected(missed.astype(float)) <= error
+
+
+def misses(sums: np.ndarray, ratio: float, error: float) -> bool:
+    interval = ratio_interval(sums, error=error, phi=1.0)
+    return interval is not None and not interval[0] <= ratio <= interval[1]
 
 
 def test_dispersion_widens_the_interval() -> None:

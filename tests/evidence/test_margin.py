@@ -8,13 +8,17 @@ from itertools import product
 import numpy as np
 import pytest
 
+from pointsman.evidence import latency
 from pointsman.evidence.margin import (
     HARM_FACTORS,
     SAFE_FACTORS,
+    SAFE_WEIGHTS,
     Arms,
     Line,
     bernoulli,
+    bernoulli_safe,
     log_e,
+    log_e_safe,
     odds_times,
     one_sample,
     poisson,
@@ -69,6 +73,33 @@ def test_expectation_is_at_most_one_on_and_inside_the_null(
                 safe_null = [p for p in (height, height * 1.1, height + 0.1, 1.0) if height <= p <= 1]
                 for p_c in harm_null if factors is HARM_FACTORS else safe_null:
                     assert expectation(e, n_c, p_c, n_s, p_s) <= 1 + 1e-9, (guess, p_s, p_c)
+
+
+@pytest.mark.parametrize(("n_c", "n_s"), SIZES)
+@pytest.mark.parametrize(("ratio", "excess"), LINES)
+@pytest.mark.parametrize("alike", [0.001, 0.2, 0.9])
+def test_the_guess_that_the_candidate_is_as_good_is_below_every_line(
+    alike: float, ratio: float, excess: float, n_c: int, n_s: int
+) -> None:
+    # whatever "as good as stable" is taken to be, also where it is above the line: the guess then stays under it
+    outcomes, border = every_outcome(n_c, n_s).spread(1), line(ratio, excess)
+    for guess in GUESSES:
+        stable = np.asarray([guess])
+        for e in (
+            log_e_safe(outcomes, border, stable),
+            bernoulli_safe(outcomes, border, candidate=np.asarray([alike]), stable=stable),
+        ):
+            assert e.shape[-1] == len(SAFE_WEIGHTS)
+            for p_s in RATES:
+                height = ratio * p_s + excess
+                for p_c in (height, height * 1.1, height + 0.1, 1.0):
+                    if height <= p_c <= 1:
+                        assert expectation(np.exp(e), n_c, p_c, n_s, p_s) <= 1 + 1e-9, (guess, p_s, p_c)
+
+
+def test_the_weights_of_the_safety_copies_are_weights() -> None:
+    assert np.exp(SAFE_WEIGHTS).sum() == pytest.approx(1)
+    assert np.exp(latency.WEIGHTS).sum() == pytest.approx(1)
 
 
 def test_outside_its_null_an_e_value_grows() -> None:
