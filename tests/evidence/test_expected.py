@@ -153,6 +153,19 @@ def test_pods_that_differ_by_as_much_as_the_tolerance_cannot_show_latency_to_be_
         assert not any("stable's own pods" in note for note in later.notes), "with as many pods as it said it can"
 
 
+def test_on_wide_buckets_it_takes_fewer_pods_as_they_show_only_a_wide_slow_down() -> None:
+    # the median lies between 25 and 50 ms, the next edge is 100 ms: only a slow-down of 4 could be shown, and pods differ by as much
+    gate = replace(latency_gate(CLASSIC, tau=0.6), quantiles=(0.5,))
+    counts = np.round(1e5 * log_normal(CLASSIC, median=0.03, sigma=0.6)).astype(int)
+
+    def note(pods: int) -> str:
+        state = evidence.fold(gate, evidence.start(gate), LatencyLook(CLASSIC, counts, counts, pods, pods))
+        return next(iter(evidence.verdict(gate, state).notes), "")
+
+    assert "it takes 2 and 2 pods" in note(1)
+    assert "it takes" not in note(2)
+
+
 def test_a_spread_that_is_assumed_blurs_nothing() -> None:
     gate = replace(latency_gate(NATIVE), noise=Noise(phi=1.5, tau=0.4, assumed=True))
     said = evidence.expected_requests(gate, share=0.5, coming=None, candidate_pods=1, stable_pods=1)

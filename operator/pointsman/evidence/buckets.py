@@ -91,7 +91,8 @@ class Brackets:
         alone: where only the one-sample copies may speak: the quantile lies below the first edge, or so close over an edge, with
             nothing over the next one, that the bucket under it is taken.
         beyond: where ``upper`` or ``edge`` is not a finite edge.
-        blurred: where the pods differ by as much as the tolerance in force, so that nothing can be proven of so few.
+        widest: the slow-down that gate and buckets allow if pods do not differ.
+        blurred: where the pods differ by as much as that, so that nothing can be proven of so few.
         known: where earlier looks hold enough requests to place the quantile.
     """
 
@@ -102,6 +103,7 @@ class Brackets:
     tolerance: Numbers
     alone: Flags
     beyond: Flags
+    widest: Numbers
     blurred: Flags
     known: Flags
 
@@ -153,6 +155,7 @@ def bracket(
         tolerance=np.where(below & (edge == 0), 0.0, claim),
         alone=np.asarray(below | close),
         beyond=np.asarray(edge == last),
+        widest=coarsest,
         blurred=np.asarray(~below & (by >= coarsest)),
         known=known,
     )

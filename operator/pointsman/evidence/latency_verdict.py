@@ -181,7 +181,8 @@ def _pods(gate: LatencyGate, state: LatencyState, where: Brackets) -> str:
     if not np.any(where.blurred):
         return ""
     clock = state.clock
-    return pods_needed(gate.noise, int(clock.candidate_pods), int(clock.stable_pods), gate.tolerance)
+    hardest = float(np.min(where.widest[where.blurred]))
+    return pods_needed(gate.noise, int(clock.candidate_pods), int(clock.stable_pods), hardest)
 
 
 def _notes(gate: LatencyGate, quantiles: tuple[QuantileVerdict, ...], pods: str) -> tuple[str, ...]:
