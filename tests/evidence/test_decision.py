@@ -16,6 +16,7 @@ import pytest
 
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.binomial import p_value, strata
+from pointsman.evidence.clock import DeadlineTest
 from pointsman.evidence.margin import Arms as Counts
 from pointsman.evidence.model import TEST_SHARE, LatencyGate, LatencyHistory, Look, Margin, Noise, RateGate, RateHistory
 from pointsman.simulation.course import PROMOTE, ROLLBACK, Course, Stage, run
@@ -106,6 +107,17 @@ def test_the_four_levels_of_a_latency_gate_share_one_deadline_test() -> None:
     assert not np.any(np.isnan(found))
     for level in LEVELS:
         assert paths.expected((found <= level).astype(float)) <= level + ALMOST
+
+
+def test_the_least_of_four_p_values_counts_fourfold() -> None:
+    # four tests that have nothing to do with each other, each of ten bad requests of which half are the candidate's
+    x = np.stack([i.ravel() for i in np.indices((11,) * 4)], axis=-1).astype(float)
+    chance = binomial(10, 0.5)[x.astype(int)].prod(axis=-1)
+    sums = np.stack([np.full_like(x, 10.0), np.full_like(x, 5.0), x], axis=-1)
+    found = DeadlineTest.begin((len(x),), 4, 10.0).fold(sums, at=10.0, phi=1.0).p
+    for level in LEVELS:
+        assert chance @ (found <= level) <= level + ALMOST
+    assert chance @ (found <= 0.5) > 0.15, "and little more than that is given away"
 
 
 # ---------------------------------------------------------------- whole rollouts

@@ -169,7 +169,7 @@ def test_an_assumed_spread_widens_harm_of_latency_and_leaves_safety_as_it_is() -
 def test_the_smallest_excluded_excess_is_wrong_no_more_often_than_allowed(worse: float) -> None:
     # the bound is looked at after every look, and over two steps; a step may begin whenever it is under what is allowed
     gate = RateGate(false_promotion=0.4, shares=(0.1, 0.5), history=RateHistory(100, 10))
-    paths = every_path([Arms(n_c, n_s, p_s + worse, p_s) for n_c, n_s, p_s in [(4, 4, 0.1), (4, 3, 0.4), (2, 4, 0.2)]])
+    paths = every_path([Arms(n_c, n_s, p_s + worse, p_s) for n_c, n_s, p_s in [(4, 4, 0.1), (3, 3, 0.4), (2, 3, 0.2)]])
     state, wrong = rate.start(gate, paths.chance.shape), np.zeros(paths.chance.shape, dtype=bool)
     for i in range(3):
         if i == 2:
