@@ -184,4 +184,6 @@ def test_pods_that_differ_widen_harm_and_tighten_safety() -> None:
     noise = Noise(tau=0.3)
     assert rollout(LatencyGate(harm=1.25, noise=noise), median=0.02, sigma=0.6, slower=1.5, looks=30)[0] != "Harm"
     assert rollout(LatencyGate(harm=1.25), median=0.02, sigma=0.6, slower=1.5, looks=30)[0] == "Harm"
-    assert rollout(LatencyGate(noise=noise), median=0.02, sigma=0.6)[2].harm_ratio == pytest.approx(math.exp(0.6))
+    assert rollout(LatencyGate(noise=noise), median=0.02, sigma=0.6)[2].harm_ratio == pytest.approx(
+        math.exp(2.5758 * 0.3), rel=1e-4
+    )

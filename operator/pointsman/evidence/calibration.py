@@ -34,6 +34,9 @@ ASSUMED_PHI, ASSUMED_TAU = 1.5, 0.1
 LEAST_PODS, LEAST_SECONDS, LEAST_BAD = 3, 600.0, 30
 _LEAST_RUNS = 10  # a scale is measured on at least so many runs of intervals
 _FITS = 6  # rounds of proportional fitting of both margins
+_CLEARLY = 2.5  # standard deviations: five scales are compared
+_PRIOR = 10  # bad requests
+_BURSTS = 1.5  # a burst weighs more in the tail than in the variance (docs/adr/0011)
 _SIGNIFICANT = 1.645  # standard deviations: one time in twenty without any spread
 
 
@@ -160,16 +163,20 @@ def _spread(table: _Table) -> _Spread:
     intervals = 2
     worst = single
     while table.requests.shape[-2] // intervals >= _LEAST_RUNS:
-        runs, freedom = _dispersion(table.joined(intervals))
-        significant = runs > single * (1 + 2 * np.sqrt(2 / np.maximum(freedom, 1)))
-        phi = np.where(significant, np.maximum(phi, runs), phi)
+        runs, deviation = _dispersion(table.joined(intervals))
+        significant = runs > single * (1 + _CLEARLY * deviation)
+        heavier = np.minimum(_BURSTS, np.sqrt(runs / single))
+        phi = np.where(significant, np.maximum(phi, heavier * runs), phi)
         worst = np.where(significant, np.maximum(worst, runs), worst)
         intervals *= 2
     return _Spread(phi=np.maximum(1.0, phi), tau=_between(table, np.maximum(1.0, worst)))
 
 
 def _dispersion(table: _Table) -> tuple[Numbers, Numbers]:
-    """Return the variance of counts around each pod's share of an interval, in units of the binomial's, and its degrees of freedom."""
+    """Return the variance of counts around each pod's share of an interval, in units of the binomial's, and its standard deviation.
+
+    It is drawn towards 1 by ``_PRIOR`` bad requests: a handful of intervals with more than one says little.
+    """
     expected = _fitted(table)
     total = table.bad.sum(axis=-1, keepdims=True)
     rate = np.where(table.requests > 0, expected / np.maximum(table.requests, 1), 0.0)
@@ -177,11 +184,11 @@ def _dispersion(table: _Table) -> tuple[Numbers, Numbers]:
     several = total > 1  # one bad request falls on one pod whatever the dispersion
     around = np.where(several, (table.bad - expected) ** 2, 0.0).sum(axis=(-2, -1))
     allowed = np.where(several, expected * (1 - share) * (1 - np.minimum(rate, 0.999)), 0.0).sum(axis=(-2, -1))
-    pods = _pods(table)
-    rows = np.asarray(several[..., 0]).sum(axis=-1)
-    freedom = np.maximum(rows - 1, 0) * np.maximum(pods - 1, 0)
-    fitted = np.where(freedom > 0, np.maximum(rows, 1) / np.maximum(rows - 1, 1), 1.0)  # the pods' own rates are fitted
-    return np.where(allowed > 0, around / np.maximum(allowed, 1e-300) * fitted, 1.0), freedom
+    rows = np.asarray(total[..., 0] > 0).sum(axis=-1)
+    fitted = np.maximum(rows, 2) / np.maximum(rows - 1, 1)  # the pods' own rates are fitted
+    freedom = np.maximum(np.asarray(several[..., 0]).sum(axis=-1) * (_pods(table) - 1), 1)
+    deviation = np.sqrt(2 / freedom + 1 / np.maximum(_total(table.bad), 1))
+    return np.asarray((around * fitted + _PRIOR) / (allowed + _PRIOR)), deviation
 
 
 def _fitted(table: _Table) -> Numbers:

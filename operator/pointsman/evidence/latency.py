@@ -55,7 +55,7 @@ from pointsman.evidence.model import (
     harm_level,
     safe_level,
 )
-from pointsman.evidence.pods import pod_margin, safety_margin
+from pointsman.evidence.pods import harm_margin, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mixture
 
 _HISTORY_WEIGHT = 10_000
@@ -244,7 +244,8 @@ def safety_of(gate: LatencyGate, clock: Clock) -> Numbers:
 
 def slowdown(gate: LatencyGate, clock: Clock) -> Numbers:
     """Return the slow-down in force for harm, shape (...): the gate's, or the pod margin where that is wider."""
-    return np.maximum(gate.harm, pod_margin(gate.noise.tau, clock.candidate_pods, clock.stable_pods))
+    pods = clock.candidate_pods, clock.stable_pods
+    return np.maximum(gate.harm, harm_margin(gate.noise, *pods, false_rollback=gate.false_rollback))
 
 
 def seen_before(gate: LatencyGate, state: LatencyState) -> Numbers:

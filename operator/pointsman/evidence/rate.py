@@ -22,7 +22,7 @@ from pointsman.evidence.model import (
     harm_level,
     safe_level,
 )
-from pointsman.evidence.pods import pod_margin, pods_needed, safety_margin
+from pointsman.evidence.pods import harm_margin, pods_needed, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mixture, looks_needed
 
 INTERVAL_ERROR = 0.05
@@ -153,7 +153,8 @@ def log_safe(state: RateState) -> Numbers:
 
 def harm_ratio(gate: RateGate, clock: Clock) -> Numbers:
     """Return the ratio in force for harm, shape (...): the gate's, or the pod margin where that is wider."""
-    return np.maximum(gate.harm.ratio, pod_margin(gate.noise.tau, clock.candidate_pods, clock.stable_pods))
+    pods = clock.candidate_pods, clock.stable_pods
+    return np.maximum(gate.harm.ratio, harm_margin(gate.noise, *pods, false_rollback=gate.false_rollback))
 
 
 def _margin(gate: RateGate, clock: Clock) -> Numbers:
