@@ -9,6 +9,7 @@ it ``p_candidate >= line`` (safety). Multiplying looks whose guesses come from e
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -222,12 +223,13 @@ def _project(n_c: Numbers, n_s: Numbers, line: Line, candidate: Numbers, stable:
     for _ in range(_ROUNDS):
         m_c = line.height(m)
         var_c, var = m_c * (1 - m_c), m * (1 - m)
-        slope_c, slope_s = (candidate - m_c) / var_c, (stable - m) / var
-        f = weight * slope_c + n_s * slope_s
-        rising = f > 0
+        gap_c, gap_s = candidate - m_c, stable - m
+        cubic = weight * gap_c * var + n_s * gap_s * var_c  # the derivative times both variances: a polynomial of m
+        rising = cubic > 0
         low, high = np.where(rising, m, low), np.where(rising, high, m)
-        falling = weight * line.ratio * (1 + slope_c * (1 - 2 * m_c)) / var_c + n_s * (1 + slope_s * (1 - 2 * m)) / var
-        newton = m + f / falling
+        falling = weight * (line.ratio * var - gap_c * (1 - 2 * m))
+        falling += n_s * (var_c - gap_s * line.ratio * (1 - 2 * m_c))
+        newton = m + cubic / np.where(falling > 0, falling, math.inf)
         inside = (newton >= low) & (newton <= high)
         near = inside & (np.abs(newton - m) <= _NEAR * np.minimum(var, var_c))
         m = np.where(inside, newton, (low + high) / 2)
