@@ -19,6 +19,8 @@ def pod_margin(
     tau: float | Numbers, candidate_pods: Count, stable_pods: Count, *, deviations: float = _DEVIATIONS
 ) -> Numbers:
     """Return M = exp(z tau sqrt(1/k_c + 1/k_s)), z standard deviations of the arms' log ratio; 1 while an arm has no pod."""
+    if not np.any(tau):
+        return np.asarray(1.0)
     k_c, k_s = np.asarray(candidate_pods, dtype=float), np.asarray(stable_pods, dtype=float)
     between = np.sqrt(1 / np.maximum(k_c, 1) + 1 / np.maximum(k_s, 1))
     return np.where((k_c >= 1) & (k_s >= 1), np.exp(deviations * np.asarray(tau) * between), 1.0)

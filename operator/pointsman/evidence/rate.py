@@ -182,10 +182,11 @@ def allowed_excess(gate: RateGate) -> Numbers:
 
 def excesses(gate: RateGate) -> Numbers:
     """Return the excess rates of the nested bound, falling, shape (..., D): what the steps' shares need, and a coarse grid for people."""
-    allowed = allowed_excess(gate)
-    needed = [np.clip(allowed / share * _UNDER, _EXCESSES[-1] / 1e6, _EXCESSES[0]) for share in _later_shares(gate)]
-    grid = [np.full_like(allowed, excess) for excess in _EXCESSES]
-    return np.asarray(-np.sort(-np.stack([*grid, *needed], axis=-1), axis=-1))
+    needed = allowed_excess(gate)[..., None] * _UNDER / np.asarray(_later_shares(gate))
+    rates = np.empty((*needed.shape[:-1], _excess_count(gate)))
+    rates[..., : len(_EXCESSES)] = _EXCESSES
+    rates[..., len(_EXCESSES) :] = np.minimum(np.maximum(needed, _EXCESSES[-1] / 1e6), _EXCESSES[0])
+    return np.asarray(-np.sort(-rates, axis=-1))
 
 
 def _later_shares(gate: RateGate) -> list[float]:
