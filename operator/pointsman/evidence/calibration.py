@@ -11,6 +11,7 @@ here depends on the candidate.
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ _FITS = 6  # rounds of proportional fitting of both margins
 _CLEARLY = 2.5  # standard deviations: five scales are compared
 _PRIOR = 10  # bad requests
 _BURSTS = 1.5  # a burst weighs more in the tail than in the variance (docs/adr/0011)
-_SIGNIFICANT = 1.645  # standard deviations: one time in twenty without any spread
+_MISTAKEN = 0.05  # how often a spread between pods is seen where there is none
 
 
 class _Table(NamedTuple):
@@ -73,7 +74,7 @@ def of_rates(requests: Integers, bad: Integers, *, interval: float) -> Calibrati
         interval: seconds between two samples.
     """
     table = _table(requests, bad)
-    spread = _spread(table)
+    spread = _spread(table, of=1)
     total, total_bad = _total(table.requests), _total(table.bad)
     pods, seconds = _pods(table), _intervals(table) * interval
     assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | ~_enough(total, total_bad)
@@ -118,7 +119,7 @@ def of_latency(
         at = upper[..., i][..., None, None, None]
         slow = np.take_along_axis(over, np.broadcast_to(at, (*over.shape[:-1], 1)), axis=-1)[..., 0]
         table = _table(np.where(missing, -1, requests), slow)
-        spread, bad = _spread(table), _total(table.bad)
+        spread, bad = _spread(table, of=len(levels)), _total(table.bad)
         enough = placed[..., i] & _enough(_total(table.requests), bad)
         measured = measured | enough
         phi = np.where(enough, np.maximum(phi, spread.phi), phi)
@@ -156,7 +157,8 @@ def _noise(phi: Numbers, tau: Numbers, assumed: Flags) -> Noise:
     return Noise(phi=phi, tau=tau, assumed=assumed)
 
 
-def _spread(table: _Table) -> _Spread:
+def _spread(table: _Table, *, of: int) -> _Spread:
+    """Return what one of so many tables says, of which the worst will count."""
     looks = np.maximum(_intervals(table), 1)
     single, _ = _dispersion(table)
     phi = single * (1 + 2 / np.sqrt(looks))
@@ -169,7 +171,7 @@ def _spread(table: _Table) -> _Spread:
         phi = np.where(significant, np.maximum(phi, heavier * runs), phi)
         worst = np.where(significant, np.maximum(worst, runs), worst)
         intervals *= 2
-    return _Spread(phi=np.maximum(1.0, phi), tau=_between(table, np.maximum(1.0, worst)))
+    return _Spread(phi=np.maximum(1.0, phi), tau=_between(table, np.maximum(1.0, worst), mistaken=_MISTAKEN / of))
 
 
 def _dispersion(table: _Table) -> tuple[Numbers, Numbers]:
@@ -203,7 +205,7 @@ def _fitted(table: _Table) -> Numbers:
     return np.asarray(table.requests * level * rate)
 
 
-def _between(table: _Table, phi: Numbers) -> Numbers:
+def _between(table: _Table, phi: Numbers, *, mistaken: float) -> Numbers:
     """Return the sd of the pods' log rates beyond counting noise of dispersion ``phi``, 0 where it is not significant."""
     level = table.bad.sum(axis=-1, keepdims=True) / np.maximum(table.requests.sum(axis=-1, keepdims=True), 1)
     expected = (table.requests * level).sum(axis=-2)
@@ -215,7 +217,7 @@ def _between(table: _Table, phi: Numbers) -> Numbers:
     weight = total - (expected**2).sum(axis=-1) / np.maximum(total, 1e-300)
     noise = variance.sum(axis=-1)  # none where every request is bad
     weight = np.where(noise > 0, weight * total / np.where(noise > 0, noise, 1.0), 0.0)
-    significant = q > freedom + _SIGNIFICANT * np.sqrt(2 * freedom)
+    significant = q > freedom + NormalDist().inv_cdf(1 - mistaken) * np.sqrt(2 * freedom)
     squared = np.where(significant & (weight > 0), phi * (q - freedom) / np.maximum(weight, 1e-300), 0.0)
     return np.sqrt(np.log1p(squared))
 
