@@ -84,7 +84,7 @@ def _taken(known: model.Calibration, which: arms.Integers) -> model.Calibration:
     return replace(
         known,
         history=replace(history, counts=np.asarray(history.counts)[which]),
-        noise=model.Noise(*(np.asarray(one)[which] for one in (noise.phi, noise.tau, noise.assumed))),
+        noise=model.Noise(*(np.asarray(one)[which] for one in (noise.phi, noise.tau, noise.assumed, noise.pods))),
     )
 
 

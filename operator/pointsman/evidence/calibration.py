@@ -80,7 +80,7 @@ def of_rates(requests: Integers, bad: Integers, *, interval: float) -> Calibrati
     assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | ~_enough(total, total_bad)
     return Calibration(
         history=RateHistory(requests=_plain(total), bad=_plain(total_bad)),
-        noise=_noise(spread.phi, spread.tau, assumed),
+        noise=_noise(spread.phi, spread.tau, assumed, pods),
         seconds=float(np.max(seconds)),
         pods=_plain(pods),
         requests=_plain(total),
@@ -130,7 +130,7 @@ def of_latency(
     assumed = (pods < LEAST_PODS) | (seconds < LEAST_SECONDS) | ~measured
     return Calibration(
         history=LatencyHistory(edges=edges, counts=histogram if histogram.ndim > 1 else tuple(histogram.tolist())),
-        noise=_noise(phi, tau, assumed),
+        noise=_noise(phi, tau, assumed, pods),
         seconds=float(np.max(seconds)),
         pods=_plain(pods),
         requests=_plain(histogram.sum(axis=-1)),
@@ -141,7 +141,7 @@ def of_latency(
 def _unknown(batch: tuple[int, ...]) -> Calibration:
     """Return what is assumed of a latency gate whose stable arm has served nothing."""
     nothing = _plain(np.zeros(batch))
-    noise = _noise(np.ones(batch), np.zeros(batch), np.ones(batch, dtype=bool))
+    noise = _noise(np.ones(batch), np.zeros(batch), np.ones(batch, dtype=bool), np.zeros(batch))
     return Calibration(LatencyHistory(), noise, seconds=0.0, pods=nothing, requests=nothing, bad=nothing)
 
 
@@ -150,11 +150,11 @@ def _table(requests: Integers, bad: Integers | Numbers) -> _Table:
     return _Table(np.where(known, requests, 0.0), np.where(known, bad, 0.0))
 
 
-def _noise(phi: Numbers, tau: Numbers, assumed: Flags) -> Noise:
+def _noise(phi: Numbers, tau: Numbers, assumed: Flags, pods: Integers | Numbers) -> Noise:
     phi, tau = np.where(assumed, ASSUMED_PHI, phi), np.where(assumed, ASSUMED_TAU, tau)
     if phi.ndim == 0:
-        return Noise(phi=float(phi), tau=float(tau), assumed=bool(assumed))
-    return Noise(phi=phi, tau=tau, assumed=assumed)
+        return Noise(phi=float(phi), tau=float(tau), assumed=bool(assumed), pods=int(pods))
+    return Noise(phi=phi, tau=tau, assumed=assumed, pods=np.asarray(pods, dtype=np.int64))
 
 
 def _spread(table: _Table, *, of: int) -> _Spread:

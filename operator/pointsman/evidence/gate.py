@@ -325,7 +325,7 @@ class _Kept:
             history = LatencyHistory(self.edges, tuple(int(c) for c in self.counts))
         return Calibration(
             history=history,
-            noise=Noise(self.phi, self.tau, self.assumed),
+            noise=Noise(self.phi, self.tau, self.assumed, self.pods),
             seconds=self.seconds,
             pods=self.pods,
             requests=self.requests,

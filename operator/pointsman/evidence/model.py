@@ -43,11 +43,13 @@ class Noise:
         phi: dispersion of counts between looks beyond Poisson, >= 1; every log e-value is divided by it.
         tau: between-pod standard deviation of the log rate (for latency of the log quantile) beyond counting noise.
         assumed: true where history was too short to measure tau: it then widens harm only.
+        pods: on how many pods tau was measured; 0 where it is known.
     """
 
     phi: float | Numbers = 1.0
     tau: float | Numbers = 0.0
     assumed: bool | Flags = False
+    pods: Count = 0
 
     def __post_init__(self) -> None:
         if not (np.all(np.greater_equal(self.phi, 1)) and np.all(np.greater_equal(self.tau, 0))):

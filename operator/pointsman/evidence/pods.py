@@ -16,7 +16,7 @@ _DEVIATIONS = 2.0
 
 
 def pod_margin(
-    tau: float | Numbers, candidate_pods: Count, stable_pods: Count, *, deviations: float = _DEVIATIONS
+    tau: float | Numbers, candidate_pods: Count, stable_pods: Count, *, deviations: float | Numbers = _DEVIATIONS
 ) -> Numbers:
     """Return M = exp(z tau sqrt(1/k_c + 1/k_s)), z standard deviations of the arms' log ratio; 1 while an arm has no pod."""
     if not np.any(tau):
@@ -27,12 +27,27 @@ def pod_margin(
 
 
 def harm_margin(noise: Noise, candidate_pods: Count, stable_pods: Count, *, false_rollback: float) -> Numbers:
-    """Return the margin that widens harm: two deviations, more where fewer arms of unlucky pods may be taken for harmful.
+    """Return the margin that widens harm: at least two deviations, more where fewer arms of unlucky pods may be taken for harmful.
 
-    At 1 % it is 2.58: the 2.33 that a known tau would need, and room for a tau that was measured on some twenty pods.
+    The quantile is Student's, because tau was measured on a few pods: at 1 % it is 2.9 deviations for twenty, 5.6 for five.
     """
-    deviations = max(_DEVIATIONS, NormalDist().inv_cdf(1 - false_rollback / 2))
+    if not np.any(noise.tau):
+        return np.asarray(1.0)
+    normal = NormalDist().inv_cdf(1 - false_rollback / 2)
+    measured = np.maximum(_DEVIATIONS, _student(normal, np.maximum(np.asarray(noise.pods, dtype=float) - 1, 1)))
+    deviations = np.where(noise.assumed | (np.asarray(noise.pods) < 1), max(_DEVIATIONS, normal), measured)
     return pod_margin(noise.tau, candidate_pods, stable_pods, deviations=deviations)
+
+
+def _student(normal: float, freedom: Numbers) -> Numbers:
+    """Return Student's quantile where the normal one is ``normal`` (Abramowitz and Stegun 26.7.5; 7 % low at two degrees)."""
+    z, v = normal, freedom
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return np.asarray(z + sum(term / v**power for power, term in enumerate(terms, 1)))
 
 
 def safety_margin(noise: Noise, candidate_pods: Count, stable_pods: Count) -> Numbers:

@@ -215,6 +215,7 @@ def _taken(known: model.Calibration, runs: Integers) -> model.Calibration:
         phi=np.asarray(known.noise.phi)[runs],
         tau=np.asarray(known.noise.tau)[runs],
         assumed=np.asarray(known.noise.assumed)[runs],
+        pods=np.asarray(known.noise.pods)[runs],
     )
     history: model.RateHistory | model.LatencyHistory
     if isinstance(known.history, model.RateHistory):
@@ -234,6 +235,7 @@ def _first(gate: model.Gate) -> model.Gate:
         phi=float(phi[middle]),
         tau=float(np.asarray(gate.noise.tau)[middle]),
         assumed=bool(np.asarray(gate.noise.assumed)[middle]),
+        pods=int(np.asarray(gate.noise.pods)[middle]),
     )
     if isinstance(gate, model.RateGate):
         history = model.RateHistory(
