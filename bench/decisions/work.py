@@ -12,10 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from bench.decisions.cells import NOISES, Cell, every
 
 WORKERS = 2
+_PROGRESS = Console(stderr=True)
 CHUNK = 500
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Gathered: TypeAlias = dict[Hashable, Arrays]
@@ -112,7 +115,8 @@ def do(jobs: Sequence[Job], workers: int = WORKERS) -> Gathered:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(library, "1")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return _together(jobs, list(pool.map(_run, jobs)))
+        results = track(pool.map(_run, jobs), "simulating", total=len(jobs), console=_PROGRESS, transient=True)
+        return _together(jobs, list(results))
 
 
 def _run(job: Job) -> Arrays:

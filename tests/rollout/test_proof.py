@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.modelrevision import GateRecord
 from tests.rollout.examples import MLSERVER, rollout, serving
 from tests.rollout.world import Behaviour, World
 
@@ -192,3 +193,29 @@ def test_status_does_not_change_with_every_look() -> None:
     kinds = [kind for _, kind, _ in world.writes]
     assert set(kinds) <= {"ModelRevision/status"}
     assert len(kinds) <= 10
+
+
+def gate_records(world: World) -> list[GateRecord]:
+    return list(world.objects["ModelRevision", world.revision("2")]["status"].attempts[-1].gates)
+
+
+def test_the_record_shows_what_stable_taught_before_the_attempt() -> None:
+    world = canary(serving(behaviour={"1": Behaviour(failures=0.01)}))
+    assert world.run(120, until=lambda w: bool(gate_records(w)))
+    errors, latency = (kept.calibration for kept in gate_records(world))
+    assert errors is not None
+    assert latency is not None
+    assert (errors.seconds, errors.pods, errors.assumed) == (3600, 4, False)
+    assert 0.8 < float(errors.base_rate or 0) < 1.2
+    assert 1 <= float(errors.dispersion) < 1.6
+    assert (latency.base_rate, latency.bad) == (None, None)
+    world.run(120)
+    assert gate_records(world)[0].calibration == errors
+
+
+def test_a_version_without_a_past_is_compared_with_assumed_noise() -> None:
+    world = canary(serving(rps=0.05))
+    world.run(120)
+    calibration = gate_records(world)[0].calibration
+    assert calibration is not None
+    assert (calibration.assumed, calibration.dispersion, calibration.pod_spread) == (True, "1.5", "0.1")
