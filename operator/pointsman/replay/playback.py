@@ -13,7 +13,7 @@ from pointsman.api.rolloutpolicy import Gate
 from pointsman.api.values import percent
 from pointsman.replay import history
 from pointsman.replay.recording import Arm, Kind, Pods, Recording
-from pointsman.rollout import weighing, wording
+from pointsman.rollout import asking, weighing, wording
 from pointsman.rollout.policy import Policy, Stage
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
@@ -119,14 +119,16 @@ def _decide(
     stage = stages[state.step - 1]
     coming = stages[state.step] if state.step < len(stages) else None
     open_question = _unfinished(balance, stage, held=now - state.hold_since) or (
-        _unproven(balance) if coming is None else _no_room(balance, policy, coming)
+        asking.unproven(balance) if coming is None else asking.no_room(balance, policy, coming.share)
     )
     if open_question is not None:
         state.message = open_question
         if now - begins >= policy.deadline:
-            _overdue(state, policy, balance)
+            overdue = asking.overdue(balance, policy)
+            if overdue is not None:
+                state.decision, state.message = overdue.rules, overdue.message
     elif coming is None:
-        state.decision, state.message = "Promote", "; ".join(wording.explain(gate) for gate in balance.gates)
+        state.decision, state.message = "Promote", asking.proof(balance)
     else:
         state.step += 1
         state.hold_since = now
@@ -152,41 +154,8 @@ def _unfinished(balance: Balance, stage: Stage, *, held: timedelta) -> str | Non
     if held < stage.hold:
         return f"canary at {percent(stage.share)} % for at least {stage.hold.total_seconds():g} s"
     if not balance.observed:
-        missing = [gate for gate in balance.required if gate.verdict == "NoData"]
-        return "waiting for data: " + "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in missing)
+        return f"waiting for data: {asking.missing(balance)}"
     return None
-
-
-def _no_room(balance: Balance, policy: Policy, coming: Stage) -> str | None:
-    """Why the next share is not safe yet; None: it is."""
-    errors = [gate for gate in balance.required if gate.gate.signal == "Errors"]
-    if errors:
-        short = [gate for gate in errors if not Balance(gates=(gate,)).room_for(coming.share)]
-        return f"not enough evidence for {percent(coming.share)} % yet: {wording.brief(short[0])}" if short else None
-    counted = max((gate.proof.step_counts.candidate_requests for gate in balance.gates if gate.proof), default=None)
-    if counted is not None and counted < policy.warmup_requests:
-        return f"fewer than {policy.warmup_requests} candidate requests counted in this step"
-    return None
-
-
-def _unproven(balance: Balance) -> str | None:
-    lacking = [gate for gate in balance.required if gate.verdict != "Safe"]
-    return "waiting for proof: " + "; ".join(wording.brief(gate) for gate in lacking) if lacking else None
-
-
-def _overdue(state: _State, policy: Policy, balance: Balance) -> None:
-    """At the deadline `whenUndecided` rules; missing data always holds."""
-    undecided = [gate for gate in balance.required if gate.verdict in ("Undecided", "Unanswerable")]
-    if not balance.observed or not undecided:
-        return
-    said = f"no verdict within the deadline, and whenUndecided is {policy.when_undecided}"
-    text = "; ".join(wording.explain(gate) for gate in undecided)
-    if policy.when_undecided == "Rollback":
-        state.decision, state.message = "Rollback", f"{said}: {text}"
-    elif policy.when_undecided == "Promote" and all(gate.verdict == "Undecided" for gate in undecided):
-        state.decision, state.message = "Promote", f"{said}: {text}"
-    else:
-        state.message = f"{said}; holding: " + "; ".join(wording.brief(gate) for gate in undecided)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
-from pointsman.rollout import ending, outlook, readiness, weighing, wording
+from pointsman.rollout import asking, ending, outlook, readiness, weighing, wording
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
@@ -121,7 +121,7 @@ def _prepare(draft: Draft, policy: Policy) -> None:
         return
     if not draft.balance.observed:
         looked = draft.evidence is not None and draft.evidence.looked_at is not None
-        draft.waiting += f": {_missing(draft)}" if looked else ""
+        draft.waiting += f": {asking.missing(draft.balance)}" if looked else ""
         return
     _enter(draft, policy, 1)
     outlook.tell(draft, policy)
@@ -199,7 +199,7 @@ def _canary(draft: Draft, policy: Policy) -> None:
     if open_questions is None and coming is not None:
         _enter(draft, policy, coming[0])
     elif open_questions is None:
-        _promote(draft, "Proven", _proof(draft))
+        _promote(draft, "Proven", asking.proof(draft.balance))
     else:
         draft.waiting = open_questions
         _deadline(draft, policy)
@@ -238,7 +238,7 @@ def _approval(draft: Draft, policy: Policy) -> None:
     elif coming is not None:
         _enter(draft, policy, coming[0])
     else:
-        _promote(draft, "Approved", "approved by annotation" if policy.approvals_only else _proof(draft))
+        _promote(draft, "Approved", "approved by annotation" if policy.approvals_only else asking.proof(draft.balance))
 
 
 def approved(draft: Draft) -> bool:
@@ -265,7 +265,7 @@ def _unfinished(draft: Draft, stage: Stage) -> str | None:
         draft.wakes.append(until)
         return _bringing(stage)
     if not draft.balance.observed:
-        return f"waiting for data: {_missing(draft)}"
+        return f"waiting for data: {asking.missing(draft.balance)}"
     return None
 
 
@@ -300,41 +300,10 @@ def _bringing(stage: Stage) -> str:
 def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> str | None:
     """Which evidence the next step, or promotion, still waits for; None: none."""
     if coming is None:
-        return _unproven(draft)
+        return asking.unproven(draft.balance)
     if coming[1].kind == "Approval" or not goal_share(draft):
         return None  # the first share starts the evidence
-    return _no_room(draft, policy, coming[1])
-
-
-def _no_room(draft: Draft, policy: Policy, coming: Stage) -> str | None:
-    """Why the next share is not safe yet; None: it is."""
-    share = real_share(draft, coming.share)
-    required = [gate for gate in draft.balance.required if gate.gate.signal == "Errors"]
-    if required:
-        if draft.balance.room_for(share):
-            return None
-        gate = next(one for one in required if not weighing.Balance(gates=(one,)).room_for(share))
-        return f"not enough evidence for {percent(share)} % yet: {wording.brief(gate)}"
-    counted = max(
-        (gate.proof.step_counts.candidate_requests for gate in draft.balance.gates if gate.proof), default=None
-    )
-    if counted is not None and counted < policy.warmup_requests:
-        return f"fewer than {policy.warmup_requests} candidate requests counted in this step"
-    return None
-
-
-def _unproven(draft: Draft) -> str | None:
-    """Which required gates are not Safe yet; None: all are."""
-    lacking = [gate for gate in draft.balance.required if gate.verdict != "Safe"]
-    return "waiting for proof: " + "; ".join(wording.brief(gate) for gate in lacking) if lacking else None
-
-
-def _proof(draft: Draft) -> str:
-    return "; ".join(wording.explain(gate) for gate in draft.balance.gates) or "no gate was asked"
-
-
-def _missing(draft: Draft) -> str:
-    return "; ".join(f"{gate.gate.name}: {gate.problem}" for gate in draft.balance.required if gate.verdict == "NoData")
+    return asking.no_room(draft.balance, policy, real_share(draft, coming[1].share))
 
 
 def _promote(draft: Draft, reason: str, message: str) -> None:
@@ -352,23 +321,15 @@ def _deadline(draft: Draft, policy: Policy) -> None:
     if draft.now < rollout.deadline_at:
         draft.wakes.append(rollout.deadline_at)
         return
-    undecided = [gate for gate in draft.balance.required if gate.verdict in ("Undecided", "Unanswerable")]
-    if not draft.balance.observed or not undecided:
+    overdue = asking.overdue(draft.balance, policy)
+    if overdue is None:
         return
-    text = "; ".join(wording.explain(gate) for gate in undecided)
-    if policy.when_undecided == "Rollback":
-        ending.end(
-            draft,
-            "RolledBack",
-            reason="Undecided",
-            message=f"no verdict within the deadline, and whenUndecided is Rollback: {text}",
-            decided_by="evidence",
-        )
-    elif policy.when_undecided == "Promote" and all(gate.verdict == "Undecided" for gate in undecided):
-        _promote(draft, "Undecided", f"no verdict within the deadline, and whenUndecided is Promote: {text}")
+    if overdue.rules == "Rollback":
+        ending.end(draft, "RolledBack", reason="Undecided", message=overdue.message, decided_by="evidence")
+    elif overdue.rules == "Promote":
+        _promote(draft, "Undecided", overdue.message)
     else:
-        held = "; ".join(wording.brief(gate) for gate in undecided)
-        draft.waiting = f"no verdict within the deadline, and whenUndecided is {policy.when_undecided}; holding: {held}"
+        draft.waiting = overdue.message
 
 
 def past_deadline(draft: Draft) -> bool:
