@@ -61,7 +61,7 @@ def calibrated_latency(
     known = _latency_before(
         replace(cell, share=0.5, hours=1, look=10.0, noise=noise), hours, tuple(edges.tolist()), quantiles
     )
-    return _taken(known, np.arange(runs) % hours)
+    return calibration.of_runs(known, np.arange(runs) % hours)
 
 
 @cache
@@ -74,18 +74,6 @@ def _rates_before(cell: Cell, runs: int) -> model.Calibration:
 def _latency_before(cell: Cell, runs: int, edges: tuple[float, ...], quantiles: tuple[float, ...]) -> model.Calibration:
     counts = past.latencies(cell, runs, cell.seed("hour before, latency", 0), np.asarray(edges))
     return calibration.of_latency(arms.seconds(np.asarray(edges)), counts, quantiles=quantiles, interval=past.STEP)
-
-
-def _taken(known: model.Calibration, which: arms.Integers) -> model.Calibration:
-    """Return the calibration with these runs of its batch."""
-    history, noise = known.history, known.noise
-    if not isinstance(history, model.LatencyHistory):
-        raise TypeError("only latency calibrations are taken in turn")
-    return replace(
-        known,
-        history=replace(history, counts=np.asarray(history.counts)[which]),
-        noise=model.Noise(*(np.asarray(one)[which] for one in (noise.phi, noise.tau, noise.assumed, noise.pods))),
-    )
 
 
 def course(cell: Cell, policy: Policy, calibrations: Mapping[str, model.Calibration]) -> Course:

@@ -11,6 +11,7 @@ here depends on the candidate.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -136,6 +137,21 @@ def of_latency(
         requests=_plain(histogram.sum(axis=-1)),
         bad=_plain(highest),
     )
+
+
+def of_runs(known: Calibration, runs: Integers) -> Calibration:
+    """Return a batch in which each run has one of these calibrations, shape (R,).
+
+    Args:
+        known: a batch.
+        runs: which of it each run has, shape (R,).
+    """
+    noise, history = known.noise, known.history
+    taken = Noise(*(np.asarray(one)[runs] for one in (noise.phi, noise.tau, noise.assumed, noise.pods)))
+    if isinstance(history, RateHistory):
+        had = RateHistory(requests=np.asarray(history.requests)[runs], bad=np.asarray(history.bad)[runs])
+        return replace(known, noise=taken, history=had)
+    return replace(known, noise=taken, history=replace(history, counts=np.asarray(history.counts)[runs]))
 
 
 def _unknown(batch: tuple[int, ...]) -> Calibration:

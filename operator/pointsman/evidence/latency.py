@@ -39,6 +39,7 @@ from pointsman.evidence.margin import (
     SAFE_WEIGHTS,
     Arms,
     Line,
+    and_equal,
     bernoulli,
     bernoulli_safe,
     log_e_safe,
@@ -60,7 +61,6 @@ from pointsman.evidence.process import Harm, fold_safe, log_mixture
 
 _HISTORY_WEIGHT = 10_000
 _LEVELS: Numbers = np.asarray(LATENCY_LEVELS)
-_BELOW_NULL = 0.95  # of the null's rate, at most, is the guess of a candidate as good as stable
 _EQUAL = Line(np.asarray(1.0), np.asarray(0.0))
 WEIGHTS: Numbers = np.concatenate([SAFE_WEIGHTS, SAFE_WEIGHTS]) + math.log(0.5)
 """Logs of the weights of the two-sample copies and of the one-sample copies."""
@@ -275,14 +275,11 @@ def safe_e(gate: LatencyGate, shares: Numbers, where: Brackets, counts: Exceedan
     alike = take(shares, where.edge)[..., None]
     two = bernoulli_safe(arms.spread(1), _EQUAL, candidate=alike, stable=stable)
     null = 1 - np.asarray(gate.quantiles)
-    guesses = np.minimum(alike, _BELOW_NULL * null[:, None])
     own = one_sample(
         arms.candidate_requests[..., None],
         arms.candidate_bad[..., None],
         null=null[:, None],
-        guess=np.concatenate(
-            [np.broadcast_to(null[:, None] * SAFE_FACTORS, (*guesses.shape[:-1], len(SAFE_FACTORS))), guesses], axis=-1
-        ),
+        guess=and_equal(null[:, None] * SAFE_FACTORS, null[:, None], equal=alike),
     )
     over = one_sample(
         arms.stable_requests,

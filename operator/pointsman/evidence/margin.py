@@ -99,9 +99,8 @@ def log_e_safe(arms: Arms, line: Line, stable: Numbers) -> Numbers:
         stable: guess of the stable arm's rate from earlier looks, in (0, 1).
     """
     height = line.height(stable)
-    equal = np.minimum(stable, _BELOW * height)
-    small = np.concatenate([SAFE_FACTORS * height, equal], axis=-1)
-    full = np.concatenate([odds_times(height, SAFE_FACTORS), equal], axis=-1)
+    small = and_equal(SAFE_FACTORS * height, height, equal=stable)
+    full = and_equal(odds_times(height, SAFE_FACTORS), height, equal=stable)
     return _log_e(arms, line, stable, small=small, full=full)
 
 
@@ -115,9 +114,23 @@ def bernoulli_safe(arms: Arms, line: Line, *, candidate: Numbers, stable: Number
         stable: guessed rate of the stable arm.
     """
     height = line.height(stable)
-    equal = np.minimum(candidate, _BELOW * height)
-    guesses = np.concatenate([odds_times(height, SAFE_FACTORS), np.broadcast_to(equal, height.shape)], axis=-1)
+    guesses = and_equal(odds_times(height, SAFE_FACTORS), height, equal=candidate)
     return bernoulli(arms, line, candidate=guesses, stable=stable)
+
+
+def and_equal(guesses: Numbers, height: Numbers, *, equal: Numbers) -> Numbers:
+    """Return the guesses (..., 7) and behind them that of a candidate as good as stable, kept under the line, (..., 8).
+
+    Args:
+        guesses: of the factors.
+        height: the line's, shape (..., 1).
+        equal: the rate of a candidate as good as stable, shape (..., 1).
+    """
+    below = np.minimum(equal, _BELOW * height)
+    shape = np.broadcast_shapes(guesses.shape[:-1], below.shape[:-1])
+    return np.concatenate(
+        [np.broadcast_to(guesses, (*shape, guesses.shape[-1])), np.broadcast_to(below, (*shape, 1))], axis=-1
+    )
 
 
 def odds_times(rate: Numbers, factor: Numbers) -> Numbers:

@@ -9,21 +9,17 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
 from pointsman.replay.recording import Recording, Track
+from pointsman.rollout.weighing import HISTORY
 from pointsman.signals import past
 from pointsman.signals.profiles import Shape
-from pointsman.signals.queries import FAILED, PART, STARTED, Span
-from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast
+from pointsman.signals.queries import FAILED, PART, STARTED, STEPS, Span
+from pointsman.signals.reading import Past
 from pointsman.signals.samples import Series
 
-SECONDS: Final = 3600.0
-"""Older rows are left out, as in the cluster."""
-
-_STEPS: Final = 360
+_SECONDS: Final = HISTORY.total_seconds()
+_SHORTEST: Final = Span(seconds=1.0, step=1.0)
 _POD: Final = "pod"
-_UNKNOWN: Final = np.full((1, 1), -1, dtype=np.int64)
 
 
 def before(recording: Recording, gate: str, shape: Shape, *, at: datetime, warmup: int) -> Past:
@@ -39,20 +35,19 @@ def before(recording: Recording, gate: str, shape: Shape, *, at: datetime, warmu
     track = recording.tracks.get(gate)
     span = _span(recording)
     if track is None or span is None:
-        return _nothing(shape)
+        return past.read(shape, (), at=at, span=_SHORTEST, warmup=warmup, pod=_POD)
     series = _series(track, begins=recording.begins, span=span)
-    found = past.read(shape, series, at=at, span=span, warmup=warmup, pod=_POD)
-    return _nothing(shape) if isinstance(found, NoData) else found
+    return past.read(shape, series, at=at, span=span, warmup=warmup, pod=_POD)
 
 
 def _span(recording: Recording) -> Span | None:
     """The grid that the rows before the rollout lie on; None where there are no two of them."""
-    times = [time for time in recording.times if recording.begins - SECONDS <= time <= recording.begins]
+    times = [time for time in recording.times if recording.begins - _SECONDS <= time <= recording.begins]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     if not gaps:
         return None
     step = statistics.median(gaps)
-    step *= max(1, math.ceil((times[-1] - times[0]) / step / _STEPS))
+    step *= max(1, math.ceil((times[-1] - times[0]) / step / STEPS))
     return Span(seconds=step * max(1, math.floor((times[-1] - times[0]) / step + 0.5)), step=step)
 
 
@@ -73,9 +68,3 @@ def _series(track: Track, *, begins: float, span: Span) -> list[Series]:
         Series(labels={_POD: pod, **({label: name} if name else {})}, times=tuple(times), values=tuple(counted))
         for (pod, label, name), (times, counted) in values.items()
     ]
-
-
-def _nothing(shape: Shape) -> Past:
-    if shape.signal == "Errors":
-        return RatePast(seconds=1.0, pods=(), requests=_UNKNOWN, bad=_UNKNOWN)
-    return LatencyPast(seconds=1.0, pods=(), edges=(1.0, math.inf), counts=np.full((1, 1, 2), -1, dtype=np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pointsman.api.values import basis_points, percent
 from pointsman.rollout import children, course, readiness, report, steps, weighing
@@ -13,9 +13,6 @@ from pointsman.rollout.plan import Apply, Plan
 from pointsman.rollout.shape import Shape, live_share, routed, shape
 from pointsman.signals.profiles import Question
 from pointsman.signals.reading import Watch, stale_after
-
-_HISTORY = timedelta(hours=1)
-"""What stable counted for so long before an attempt calibrates its gates."""
 
 _LOOKING = ("Warming", "Canary", "AwaitingApproval", "Promoting")
 
@@ -125,7 +122,7 @@ def _watch(draft: Draft) -> Watch | None:
         candidate=running[0],
         questions=questions,
         stale_after=stale_after(draft.policy.interval),
-        calibrate=_HISTORY if weighing.uncalibrated(draft.evidence, [one.gate for one in questions]) else None,
+        calibrate=weighing.HISTORY if weighing.uncalibrated(draft.evidence, [one.gate for one in questions]) else None,
         interval=draft.policy.interval,
         warmup=draft.policy.warmup_requests,
     )

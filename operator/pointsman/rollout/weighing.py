@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pointsman.api.modelrevision import Verdict
 from pointsman.api.modelruntime import Metrics
@@ -19,6 +19,9 @@ from pointsman.rollout.record import Evidence, GateEvidence
 from pointsman.signals import ledger as ledgers
 from pointsman.signals import profiles
 from pointsman.signals.reading import Counts, Faulty, NoData, Past, Reading
+
+HISTORY = timedelta(hours=1)
+"""What stable counted for so long before an attempt calibrates its gates."""
 
 FRESH_LOOKS = 3
 """A gate has data as long as its last good look is at most this many intervals old."""

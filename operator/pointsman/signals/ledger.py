@@ -25,8 +25,8 @@ from typing import Any, Final
 
 from pointsman.signals.reading import ArmCounts, Cells, Counts, Faulty, PodCount
 
-_SAME_START: Final = 10.0  # seconds; Envoy's start is its uptime taken from the scrape's time, which wobbles
-_SETTLED: Final = 300.0  # seconds; Prometheus' lookback
+SAME_START: Final = 10.0  # seconds; Envoy's start is its uptime taken from the scrape's time, which wobbles
+SETTLED: Final = 300.0  # seconds; Prometheus' lookback
 _FORGET: Final = 3600.0  # seconds without a sign of a pod
 
 
@@ -192,10 +192,10 @@ def _advance(known: Pod | None, count: PodCount, moment: _Moment) -> tuple[Pod, 
     if known.started is not None:
         if count.started is None:
             latest = replace(latest, started=known.started)
-        elif count.started < known.started - _SAME_START:  # samples of a process that is gone
+        elif count.started < known.started - SAME_START:  # samples of a process that is gone
             return replace(known, seen=moment.at), None
         else:
-            restarted = count.started > known.started + _SAME_START
+            restarted = count.started > known.started + SAME_START
     growth = _difference(count.cells, known.cells)
     if not _may_be(growth):
         if not restarted:
@@ -209,7 +209,7 @@ def _advance(known: Pod | None, count: PodCount, moment: _Moment) -> tuple[Pod, 
 def _hold(known: Pod, latest: Pod) -> Pod:
     """An entry whose counters are lower than before although its process did not start anew."""
     held = latest.seen if known.held is None else known.held
-    if latest.seen - held >= _SETTLED:
+    if latest.seen - held >= SETTLED:
         return latest
     return replace(known, seen=latest.seen, held=held)
 

@@ -8,20 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pointsman.signals import classic, histogram, native
 from pointsman.signals.counters import FaultError, are_counts
+from pointsman.signals.ledger import SAME_START, SETTLED
 from pointsman.signals.profiles import Shape, Unit
 from pointsman.signals.queries import FAILED, PART, STARTED, Span
 from pointsman.signals.reading import LatencyPast, Past, RatePast
 from pointsman.signals.samples import Series
-
-_SAME_START: Final = 10.0  # seconds; what the ledger allows, too
-_SETTLED: Final = 300.0  # seconds; Prometheus' lookback: a store is not behind itself for longer
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Truths: TypeAlias = npt.NDArray[np.bool_]
@@ -218,7 +216,7 @@ def _growth(track: _Track, span: Span, warmup: int) -> _Growth:
     current = _current(cells, started, seen, span)
     step = np.diff(np.where(seen[:, None], cells, 0.0), axis=0)
     together = np.diff(step, axis=1, prepend=0.0)  # per bucket; for Errors: failures, and requests that did not fail
-    restarted = np.abs(np.diff(started)) > _SAME_START  # nan compares false
+    restarted = np.abs(np.diff(started)) > SAME_START  # nan compares false
     counts = current[1:] & current[:-1] & (together >= 0).all(axis=1) & ~restarted
     counts &= np.nan_to_num(cells[:-1, -1]) >= warmup
     return _Growth(edges=track.edges, cells=np.where(counts[:, None], step, -1.0).astype(np.int64))
@@ -227,17 +225,17 @@ def _growth(track: _Track, span: Span, warmup: int) -> _Growth:
 def _current(cells: Numbers, started: Numbers, seen: Truths, span: Span) -> Truths:
     """The times at which a sample was the process's newest, (T + 1,)."""
     highest = np.fmax.accumulate(cells, axis=0)
-    if not (cells[seen] < highest[seen]).any() and not (np.diff(started[~np.isnan(started)]) < -_SAME_START).any():
+    if not (cells[seen] < highest[seen]).any() and not (np.diff(started[~np.isnan(started)]) < -SAME_START).any():
         return seen
     current = np.zeros_like(seen)
     top, since, held = cells[0], -math.inf, 0.0
     for index in np.flatnonzero(seen):
         now = started[index]
-        if now < since - _SAME_START:  # a sample of a process that is gone
+        if now < since - SAME_START:  # a sample of a process that is gone
             continue
-        if now > since + _SAME_START or (cells[index] >= np.nan_to_num(top)).all():
+        if now > since + SAME_START or (cells[index] >= np.nan_to_num(top)).all():
             held = 0.0
-        elif held < _SETTLED:
+        elif held < SETTLED:
             held += span.step
             continue
         else:

@@ -26,7 +26,9 @@ _UPTIME = "envoy_server_uptime"
 _TARGET = "(job, instance)"
 
 
-_STEPS: Final = 360
+STEPS: Final = 360
+"""A range query has at most so many."""
+
 _AT_ONCE: Final = 16  # revisions in a range query: 16 x 50 pods x 20 buckets x 360 steps are 6 million points
 
 
@@ -66,7 +68,7 @@ class RangeQuery:
     step: float
 
 
-Arm: TypeAlias = tuple[Shape, str, str]
+Whose: TypeAlias = tuple[Shape, str, str]
 """A shape, and the namespace and name of the revision that it is asked of."""
 
 
@@ -80,7 +82,7 @@ class Plan:
     labels: Labels
     shapes: Mapping[Shape, Query]
     freshness: Mapping[Source, Query]
-    past: Mapping[tuple[Arm, Span], RangeQuery] = field(default_factory=dict)
+    past: Mapping[tuple[Whose, Span], RangeQuery] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -110,11 +112,11 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
 
 
 def span(watch: Watch) -> Span | None:
-    """The past that a watch asks for: steps of whole seconds, no more of them than `_STEPS`."""
+    """The past that a watch asks for: steps of whole seconds, no more of them than `STEPS`."""
     if watch.calibrate is None:
         return None
     seconds = watch.calibrate.total_seconds()
-    step = math.ceil(max(watch.interval.total_seconds(), seconds / _STEPS))
+    step = math.ceil(max(watch.interval.total_seconds(), seconds / STEPS))
     return Span(seconds=step * max(1, math.floor(seconds / step)), step=step)
 
 
@@ -157,14 +159,14 @@ def _series(shape: Shape) -> tuple[str, ...]:
     return (shape.metric,) if shape.signal == "Errors" else (f"{shape.metric}_bucket", shape.metric)
 
 
-def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Arm, Span], RangeQuery]:
+def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Whose, Span], RangeQuery]:
     asked: dict[tuple[Shape, Span], set[tuple[str, str]]] = defaultdict(set)
     for watch in watches:
         long = span(watch)
         if long is not None:
             for question in watch.questions:
                 asked[question.stable, long].add((watch.namespace, watch.stable))
-    found: dict[tuple[Arm, Span], RangeQuery] = {}
+    found: dict[tuple[Whose, Span], RangeQuery] = {}
     for (shape, long), pairs in asked.items():
         ordered = sorted(pairs)
         for begin in range(0, len(ordered), _AT_ONCE):

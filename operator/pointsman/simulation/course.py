@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from pointsman.evidence import gate as gates
-from pointsman.evidence.model import Flags, Gate, Integers, Look, Numbers, RateGate, RateLook
+from pointsman.evidence.model import Flags, Gate, Integers, Look, Numbers, RateGate, RateLook, safe_level
 
 HOLD, ROLLBACK, PROMOTE = 0, 1, 2
 _SLACK = 1e-6  # seconds
@@ -149,7 +148,7 @@ def _safe(course: Course, now: _Runs) -> Flags:
     safe = np.ones(now.step.shape, dtype=bool)
     for name in course.waited_for():
         gate = course.gates[name]
-        safe &= gates.log_safe(gate, now.states[name]) >= math.log(1 / gate.false_promotion)
+        safe &= gates.log_safe(gate, now.states[name]) >= safe_level(gate)
     return safe
 
 

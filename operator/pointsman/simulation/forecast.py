@@ -10,17 +10,18 @@ from typing import Final
 import numpy as np
 
 from pointsman.api.values import WHOLE
-from pointsman.evidence import model
+from pointsman.evidence import calibration, model
 from pointsman.evidence.model import Integers, Numbers
 from pointsman.rollout import capacity, numbers, reach
 from pointsman.rollout.policy import Policy, room
+from pointsman.rollout.weighing import HISTORY
+from pointsman.signals.queries import STEPS
 from pointsman.signals.reading import LatencyPast, RatePast
 from pointsman.simulation import course
 from pointsman.simulation.traffic import MOST_PODS, Arms, Hour, Script, SimulatedTraffic, hour
 from pointsman.simulation.world import Regression, World
 
-_HOUR: Final = 3600.0
-_STEPS: Final = 360  # intervals of the hour before, as in the cluster
+_HOUR: Final = HISTORY.total_seconds()
 _MOST_CELLS: Final = 6_000_000
 _MOST_HOURS: Final = 40
 
@@ -76,14 +77,14 @@ def prepare(policy: Policy, world: World, *, runs: int, seed: int) -> Prepared:
     """
     rates = tuple(gate.name for gate in policy.gates if gate.signal == "Errors")
     histograms = tuple(gate.name for gate in policy.gates if gate.signal != "Errors")
-    interval = max(policy.interval.total_seconds(), math.ceil(_HOUR / _STEPS))
+    interval = max(policy.interval.total_seconds(), math.ceil(_HOUR / STEPS))
     intervals = max(1, int(_HOUR / interval))
     cells = intervals * min(world.replicas, MOST_PODS) * (len(world.edges) if histograms else 1)
     hours = max(4, min(runs, _MOST_HOURS, _MOST_CELLS // cells))
     before = hour(world, hours=hours, intervals=intervals, interval=interval, histograms=histograms, seed=(seed, 0))
     turn = np.arange(runs) % hours
     known = {gate.name: _calibration(policy, gate.name, before, world, interval) for gate in policy.gates}
-    calibrations = {name: _taken(one, turn) for name, one in known.items()}
+    calibrations = {name: calibration.of_runs(one, turn) for name, one in known.items()}
     arms = _arms(policy, world)
     return Prepared(
         policy=policy,
@@ -103,7 +104,7 @@ def split(prepared: Prepared, runs: int) -> list[Prepared]:
     parts = []
     for begin in range(0, total, runs):
         taken = np.arange(begin, min(begin + runs, total))
-        known = {name: _taken(one, taken) for name, one in prepared.calibrations.items()}
+        known = {name: calibration.of_runs(one, taken) for name, one in prepared.calibrations.items()}
         parts.append(
             replace(
                 prepared,
@@ -207,24 +208,6 @@ def _calibration(policy: Policy, name: str, before: Hour, world: World, interval
     if before.buckets is None:
         raise AssertionError("buckets are drawn where a gate asks for them")
     return numbers.calibrate(gate, LatencyPast(seconds=interval, pods=pods, edges=world.edges, counts=before.buckets))
-
-
-def _taken(known: model.Calibration, runs: Integers) -> model.Calibration:
-    """Of the hours' calibrations, those of the runs."""
-    noise = model.Noise(
-        phi=np.asarray(known.noise.phi)[runs],
-        tau=np.asarray(known.noise.tau)[runs],
-        assumed=np.asarray(known.noise.assumed)[runs],
-        pods=np.asarray(known.noise.pods)[runs],
-    )
-    history: model.RateHistory | model.LatencyHistory
-    if isinstance(known.history, model.RateHistory):
-        history = model.RateHistory(
-            requests=np.asarray(known.history.requests)[runs], bad=np.asarray(known.history.bad)[runs]
-        )
-    else:
-        history = model.LatencyHistory(edges=known.history.edges, counts=np.asarray(known.history.counts)[runs])
-    return replace(known, history=history, noise=noise)
 
 
 def _first(gate: model.Gate) -> model.Gate:
