@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hack.cluster.console import wait_for
 from hack.cluster.problem import SetupError
 from hack.cluster.processes import kill
 from hack.cluster.shell import run, works
@@ -51,9 +52,9 @@ def change(layout: Layout, network: Network) -> None:
 def restore(layout: Layout) -> None:
     """Take back whatever of it has happened; the cluster's own processes have ended before."""
     kill_pods(layout)
+    if layout.network:
+        _remove_link(layout, layout.network.link)
     unmount(layout.run)
-    if layout.network and works("ip", "link", "show", layout.network.link):
-        run("ip", "link", "del", layout.network.link)  # and with it its other end and the routes through it
     _remove_cgroups(layout)
     _forget_pods(layout)
     if not _memory(layout).exists():
@@ -63,6 +64,19 @@ def restore(layout: Layout) -> None:
         (PROC_SYS / name).write_text(value)
     for folder in before["absent"]:
         _remove_tree(Path(folder))
+
+
+def _remove_link(layout: Layout, link: str) -> None:
+    """Remove the link, and with it its other end and the routes through it.
+
+    A network namespace that nobody holds any more takes its link along, some time later: then there is nothing to delete
+    any more, or there soon will be.
+    """
+
+    def gone() -> bool:
+        return works("ip", "link", "del", link) or not works("ip", "link", "show", link)
+
+    wait_for(f"The removal of {link}", gone, seconds=30, logs=layout.logs)
 
 
 def kill_pods(layout: Layout) -> None:

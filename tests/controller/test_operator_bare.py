@@ -17,6 +17,7 @@ from pointsman.cluster.kinds import (
     WORKLOAD,
     Kind,
 )
+from pointsman.controller import news
 from tests.controller.operators import Place, Running, place, until
 
 __all__ = ["place"]
@@ -25,11 +26,12 @@ pytestmark = pytest.mark.bare
 
 
 async def quiet(running: Running) -> dict[str, float]:
-    """The writes so far, once there are no more for a second."""
-    before: dict[str, float] = {}
-    while (now := await running.writes()) != before:
-        before = now
-        await asyncio.sleep(1)
+    """The writes so far, once there were none for longer than anything that is to be written waits."""
+    before: dict[str, float] | None = None
+    async with asyncio.timeout(60):
+        while (now := await running.writes()) != before:
+            before = now
+            await asyncio.sleep(news.PAUSE.total_seconds() + 1)
     return now
 
 
