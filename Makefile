@@ -6,11 +6,11 @@ PY := $(VENV)/bin/python
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := operator
 
-$(VENV)/.ok: requirements/dev.txt
+# The folder is named after the lock file's content, so it is built once for it: whatever the times of files, and by one at a time.
+$(VENV)/.ok:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Pointsman needs Python 3.11 or newer; this is $$(python3 --version)."; exit 1; }
-	@rm -rf $(VENV) && python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --require-hashes -r requirements/dev.txt
-	@touch $@
+	@mkdir -p $(@D) && exec 9> $(@D).lock && flock 9 && { [ -e $@ ] || { python3 -m venv --clear $(@D) \
+	  && $(@D)/bin/pip install --quiet --require-hashes -r requirements/dev.txt && touch $@; }; }
 
 .PHONY: venv
 venv: $(VENV)/.ok  ## the virtual environment, from the hashed lock file
