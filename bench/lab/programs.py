@@ -105,11 +105,19 @@ async def prometheus(
     kubeconfig: Path, namespace: str, *, exporter: Program, scrape: str, log: str
 ) -> AsyncIterator[Program]:
     """A real Prometheus that finds the namespace's pods by itself and scrapes each one at the exporter."""
+    config = scraping(kubeconfig, namespace, exporter=exporter.port, scrape=scrape)
+    async with configured_prometheus(config, log=log) as program:
+        yield program
+
+
+@asynccontextmanager
+async def configured_prometheus(configuration: Mapping[str, Any], *, log: str) -> AsyncIterator[Program]:
+    """A real Prometheus with this configuration."""
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="bench-prometheus-"))
     try:
         config = folder / "prometheus.yml"
-        config.write_text(yaml.safe_dump(scraping(kubeconfig, namespace, exporter=exporter.port, scrape=scrape)))
+        config.write_text(yaml.safe_dump(configuration), encoding="utf-8")
         command = [
             str(binaries.program("prometheus")),
             f"--config.file={config}",

@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the API server that records every request of who is told to use it."""
+"""A reverse proxy in front of the API server that records every request of who is told to use it, and may hold it up."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 import yaml
@@ -45,6 +46,26 @@ class Request:
         return "/".join((parts[0], *parts[2:]))
 
 
+class Tap(Protocol):
+    """Stands in the way of requests: what it waits for or raises, the one who asked gets to feel."""
+
+    async def asked(self, request: Request) -> None:
+        """Before a request is passed on; its status is 0."""
+
+    async def answered(self, request: Request) -> None:
+        """Before its answer is passed back: what it asked for is done."""
+
+
+class Open:
+    """A tap that lets everything through."""
+
+    async def asked(self, request: Request) -> None:
+        """At once."""
+
+    async def answered(self, request: Request) -> None:
+        """At once."""
+
+
 class Recorder:
     """The requests so far, and how to be the one that is recorded."""
 
@@ -67,7 +88,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recording(credentials: Credentials, folder: Path, namespace: str) -> AsyncIterator[Recorder]:
+async def recording(
+    credentials: Credentials, folder: Path, namespace: str, tap: Tap | None = None
+) -> AsyncIterator[Recorder]:
     """Listen on the loopback until the end of the block; the recorder's kubeconfig leads there."""
     recorder = Recorder(folder / "recorded.kubeconfig", namespace)
     connector = aiohttp.TCPConnector(ssl=credentials.tls, limit=0)
@@ -75,7 +98,9 @@ async def recording(credentials: Credentials, folder: Path, namespace: str) -> A
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await _forward(request, session=session, server=credentials.server, recorder=recorder)
+            return await _forward(
+                request, session=session, server=credentials.server, recorder=recorder, tap=tap or Open()
+            )
 
         application = web.Application(client_max_size=2**25)
         application.router.add_route("*", "/{path:.*}", handle)
@@ -92,22 +117,17 @@ async def recording(credentials: Credentials, folder: Path, namespace: str) -> A
 
 
 async def _forward(
-    request: web.Request, *, session: aiohttp.ClientSession, server: str, recorder: Recorder
+    request: web.Request, *, session: aiohttp.ClientSession, server: str, recorder: Recorder, tap: Tap
 ) -> web.StreamResponse:
     headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
     body, at = await request.read(), time.perf_counter()
+    asked = Request(at=at, method=request.method, path=request.path, query=request.query_string, status=0, body=body)
+    await tap.asked(asked)
     url = server + request.raw_path
     async with session.request(request.method, url, headers=headers, data=body or None) as answer:
-        recorder.requests.append(
-            Request(
-                at=at,
-                method=request.method,
-                path=request.path,
-                query=request.query_string,
-                status=answer.status,
-                body=body,
-            )
-        )
+        answered = replace(asked, status=answer.status)
+        recorder.requests.append(answered)
+        await tap.answered(answered)
         kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
         response = web.StreamResponse(status=answer.status, headers=kept)
         await response.prepare(request)
