@@ -10,10 +10,12 @@ from pointsman.replay.playback import kinds, play
 from pointsman.replay.recording import read
 from pointsman.rollout import policy as policies
 from tests.rollout.examples import MLSERVER, serving, spec
-from tests.rollout.world import SLOW, Behaviour
+from tests.rollout.surroundings import SLOW, Behaviour
 
 if TYPE_CHECKING:
-    from pointsman.signals.reading import Reading
+    from datetime import datetime
+
+    from pointsman.signals.reading import Reading, Watch
     from tests.rollout.world import World
 
 
@@ -33,16 +35,15 @@ def recorded(behaviour: Behaviour) -> tuple[World, list[str]]:
     """A rollout of version 2, and the recording of its looks from the first step on."""
     world = serving(behaviour={"1": Behaviour(failures=0.01), "2": behaviour})
     csv = ["time,arm,pod,gate,le,value"]
-    look = world.reading
+    look = world.read
 
-    def reading() -> Reading | None:
-        found = look()
+    def read(watch: Watch, at: datetime) -> Reading:
+        found = look(watch, at)
         running = world.status.rollout is not None and world.status.rollout.step > 0
-        if found is not None:
-            csv.extend(rows(found, arms=("stable", "candidate") if running else ("stable",)))
+        csv.extend(rows(found, arms=("stable", "candidate") if running else ("stable",)))
         return found
 
-    world.reading = reading  # type: ignore[method-assign]  # what Prometheus answers is what is recorded
+    world.read = read  # type: ignore[method-assign]  # what Prometheus answers is what is recorded
     world.apply(version="2")
     assert world.run(3600, until=lambda w: w.status.history[:1] != [] and w.status.rollout is None), world.status
     return world, csv

@@ -10,7 +10,8 @@ import pytest
 
 from pointsman.rollout.plan import Apply
 from tests.rollout.examples import rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 APPROVAL: dict[str, Any] = {"approval": {}}
 When = Callable[[World], bool]

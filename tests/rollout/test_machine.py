@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.rollout.examples import rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 REPLICAS, SURGE = 4, 1
 POLICY: dict[str, Any] = {
@@ -67,7 +68,7 @@ def ready(world: World, arm: str) -> int:
     found = getattr(world.status, arm)
     if found is None:
         return 0
-    return sum(world._ready(found.revision, pod) for pod in world.pods.get(found.revision, ()))
+    return len(world.ready(found.revision))
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -194,7 +195,7 @@ class Rollouts(RuleBasedStateMachine):
     def as_many_as_wanted_are_ready(self) -> None:
         taken_back = any(outcome != "Promoted" for _, outcome, _ in self.world.outcomes)
         if self.healthy and not taken_back:  # else stable gets its traffic at once and its pods as they come up
-            found = sum(self.world._ready(name, pod) for name, pods in self.world.pods.items() for pod in pods)
+            found = sum(len(self.world.ready(name)) for name in self.world.pods)
             assert found >= REPLICAS
 
     def teardown(self) -> None:

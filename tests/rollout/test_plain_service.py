@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.rollout.examples import rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 
 def plain(replicas: int = 4, **changes: Any) -> World:
@@ -96,7 +97,7 @@ def test_no_pod_beyond_capacity_and_none_missing() -> None:
     counts: list[tuple[int, int]] = []
     world.watchers.append(
         lambda w: counts.append(
-            (sum(map(len, w.pods.values())), sum(w._ready(name, p) for name, pods in w.pods.items() for p in pods))
+            (sum(map(len, w.pods.values())), sum(w.is_ready(name, p) for name, pods in w.pods.items() for p in pods))
         )
     )
     world.apply(version="2")

@@ -9,7 +9,8 @@ import pytest
 
 from pointsman.api.modelrevision import GateRecord
 from tests.rollout.examples import MLSERVER, rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 SLOW_LOOKS = {"interval": "60s", "deadline": "30m"}
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.rollout.examples import rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 ONE_STEP: dict[str, Any] = {"steps": [{"canary": {"percent": 25}, "hold": "60s"}]}
 

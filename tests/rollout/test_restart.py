@@ -12,7 +12,8 @@ from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.rollout.decision import decide
 from pointsman.rollout.plan import Apply, Plan
 from tests.rollout.examples import rollout, serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 QUICK: dict[str, Any] = {
     "steps": [{"canary": {"percent": 25}, "hold": "10s"}, {"canary": {"percent": 50}, "hold": "10s"}],

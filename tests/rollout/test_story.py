@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.rollout.examples import serving
-from tests.rollout.world import SLOW, Behaviour
+from tests.rollout.surroundings import SLOW, Behaviour
 
 
 def outcome(world: object) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from pointsman.rollout.plan import Apply
 from tests.rollout.examples import serving
-from tests.rollout.world import Behaviour, World
+from tests.rollout.surroundings import Behaviour
+from tests.rollout.world import World
 
 
 def at(share: float) -> World:

@@ -6,12 +6,10 @@ It decides nothing: every line of behaviour under test is in `decide`. Time move
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-
-import numpy as np
 
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
@@ -22,13 +20,8 @@ from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Deployment, Holder, Observed, Pod, Revision, Runtime, Settings
 from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 from pointsman.rollout.record import Evidence
-from pointsman.signals.reading import ArmCounts, Counts, NoData, Past, PodCount, Reading, Watch
-from tests.rollout.hour import past
-
-START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
-FAST = (0.1, 0.5, 0.3, 0.08, 0.015, 0.004, 0.001, 0.0, 0.0, 0.0)
-SLOW = (0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.08, 0.02, 0.0, 0.0)
+from pointsman.signals.reading import Reading, Watch
+from tests.rollout.surroundings import START, Surroundings
 
 
 class Crash(Exception):  # noqa: N818  not an error of ours: the process is gone
@@ -43,57 +36,24 @@ class Rejected(Exception):  # noqa: N818  what the API server says
     """The object is not what its kind can be."""
 
 
-@dataclass
-class PodState:
-    """A pod: when it was created, how often it was restarted, and what it has counted."""
-
-    name: str
-    created: datetime
-    ready_at: datetime | None
-    restarted_at: datetime | None = None
-    ran_for: timedelta | None = None
-    restarts: int = 0
-    failed: int = 0
-    buckets: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(len(EDGES), dtype=np.int64))
-
-
-@dataclass
-class Behaviour:
-    """How a version behaves once it runs."""
-
-    failures: float = 0.0
-    latency: tuple[float, ...] = FAST
-    starts: bool = True
-
-
-@dataclass
-class World:
-    """The cluster. `spec` is what the user writes, `rps` the users' requests a second."""
+@dataclass(kw_only=True)
+class World(Surroundings):
+    """The cluster. `spec` is what the user writes."""
 
     spec: dict[str, Any]
-    rps: float = 100.0
-    boot: timedelta = timedelta(seconds=3)
-    prometheus: bool = True
-    gateway: bool = True
-    gateway_problem: str | None = None
-    behaviour: dict[str, Behaviour] = field(default_factory=dict)  # by version
     annotations: dict[str, str] = field(default_factory=dict)
     runtimes: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     gateways: frozenset[str] = frozenset({"gw/models"})
     holder: Holder | None = None
     rejected: dict[str, str] = field(default_factory=dict)  # version -> why the API server refuses its Deployment
-    seed: int = 1
 
     def __post_init__(self) -> None:
-        self.now = START
-        self.rng = np.random.default_rng(self.seed)
+        super().__post_init__()
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
-        self.pods: dict[str, list[PodState]] = {}
         self.status = ModelDeploymentStatus()
         self.generation = 1
         self.version = 0
-        self.born = 0
         self.evidence: Evidence | None = None
         self.watch: Watch | None = None
         self.interval = timedelta(seconds=10)
@@ -103,14 +63,11 @@ class World:
         self.events: list[Event] = []
         self.writes: list[tuple[datetime, str, str]] = []
         self.plans: list[Plan] = []
-        self.served: dict[str, int] = {}
-        self.failed_requests = 0
         self.crash_after: int | None = None
         self.forks: list[World] | None = None
         self.refusals: dict[str, str] = {}
         self.refused_until = START
         self.watchers: list[Callable[[World], None]] = []
-        self.stopped: set[str] = set()  # revisions whose pods are all down
 
     # -- what people do
 
@@ -137,15 +94,8 @@ class World:
         self.dirty = True
 
     def crash_container(self, version: str, *, ran_for: float = 3600.0) -> None:
-        """A container of the version's first pod dies and is ready again two seconds later; what it counted is gone."""
-        pod = self.pods[self.revision(version)][0]
-        pod.restarted_at, pod.ran_for, pod.restarts = self.now, timedelta(seconds=ran_for), pod.restarts + 1
-        pod.ready_at, pod.failed = self.now + timedelta(seconds=2), 0
-        pod.buckets = np.zeros(len(EDGES), dtype=np.int64)
-
-    def evict(self, version: str) -> None:
-        """All pods of a version are deleted; new ones come up."""
-        self.pods[self.revision(version)].clear()
+        """A container of the version's first pod dies."""
+        self.container_dies(self.revision(version), ran_for=ran_for)
 
     def annotate(self, key: str, value: str) -> None:
         """`kubectl annotate`."""
@@ -155,6 +105,22 @@ class World:
     def revision(self, version: str) -> str:
         """The revision that a version of this spec gets."""
         return revision_name("churn", {**self.spec, "model": {**self.spec["model"], "version": version}})
+
+    # -- the objects
+
+    def found(self, kind: str) -> Mapping[str, dict[str, Any]]:
+        """The live objects of a kind, by name."""
+        return {name: obj for (known, name), obj in self.objects.items() if known == kind}
+
+    def say(self, kind: str, name: str, status: dict[str, Any]) -> None:
+        """Write the status of an object."""
+        self.objects[kind, name]["status"] = status
+        self._touch(self.objects[kind, name])
+
+    def version_of(self, revision: str) -> str:
+        """The version of a revision that is there."""
+        obj = self.objects.get(("ModelRevision", revision))
+        return "" if obj is None else str(obj["spec"]["model"]["version"])
 
     # -- what is seen
 
@@ -178,9 +144,7 @@ class World:
                 status=self.status,
             ),
             settings=Settings(storage_initializer="initializer:1", gateway_metrics=None),
-            revisions={
-                name: self._revision(obj) for (kind, name), obj in self.objects.items() if kind == "ModelRevision"
-            },
+            revisions={name: self._revision(obj) for name, obj in self.found("ModelRevision").items()},
             workloads=self._copies("Deployment"),
             services=self._copies("Service"),
             route=self._copies("HTTPRoute").get("churn"),
@@ -195,7 +159,7 @@ class World:
         return replace(seen, pods={name: self._pods(name) for name in pods_wanted(seen)})
 
     def _copies(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: _copy(obj) for (found, name), obj in self.objects.items() if found == kind}
+        return {name: _copy(obj) for name, obj in self.found(kind).items()}
 
     def _revision(self, obj: dict[str, Any]) -> Revision:
         return Revision(
@@ -212,60 +176,13 @@ class World:
             Pod(
                 name=pod.name,
                 created_at=pod.created,
-                ready_since=pod.ready_at if self._ready(revision, pod) else None,
+                ready_since=pod.ready_at if self.is_ready(revision, pod) else None,
                 problem=None if pod.ready_at is not None else "ImagePullBackOff: no such image",
                 restarted_at=pod.restarted_at,
                 ran_for=pod.ran_for,
                 restarts=pod.restarts,
             )
             for pod in self.pods.get(revision, ())
-        )
-
-    def reading(self) -> Reading | None:
-        """What Prometheus would answer."""
-        if self.watch is None:
-            return None
-        if not self.prometheus:
-            return Reading(
-                at=self.now, gates={q.gate: NoData("Prometheus did not answer") for q in self.watch.questions}
-            )
-        gates: dict[str, Counts | NoData] = {}
-        for question in self.watch.questions:
-            latency = question.stable.signal == "Latency"
-            arms = [self._arm(name, latency=latency) for name in (self.watch.stable, self.watch.candidate)]
-            gates[question.gate] = Counts(edges=EDGES if latency else (), stable=arms[0], candidate=arms[1])
-        return Reading(at=self.now, gates=gates, past=self._past(self.watch) if self.watch.calibrate else {})
-
-    def _past(self, watch: Watch) -> dict[str, Past | NoData]:
-        how = self.behaviour.get(self._version(watch.stable), Behaviour())
-        pods = [pod.name for pod in self.pods.get(watch.stable, ())]
-        return {
-            question.gate: past(
-                question,
-                pods=pods,
-                rps=self.rps,
-                failures=how.failures,
-                edges=EDGES,
-                latency=how.latency,
-                seed=self.seed,
-            )
-            for question in watch.questions
-        }
-
-    def _arm(self, revision: str, *, latency: bool) -> ArmCounts:
-        return ArmCounts(
-            pods={
-                pod.name: PodCount(
-                    started=(pod.restarted_at or pod.created).timestamp(),
-                    cells=tuple(int(n) for n in np.cumsum(pod.buckets))
-                    if latency
-                    else (pod.failed, int(pod.buckets.sum())),
-                )
-                for pod in self.pods.get(revision, ())
-                if self._ready(revision, pod)
-            },
-            newest=self.now,
-            series=1,
         )
 
     # -- how time passes
@@ -286,15 +203,15 @@ class World:
     def tick(self, dt: timedelta) -> None:
         """A second of pods, gateway, users and operator."""
         self.now += dt
-        self._pods_live()
-        self._gateway_answers()
-        self._users(dt.total_seconds())
+        self.pods_live()
+        self.gateway_answers()
+        self.users(dt.total_seconds())
         if self.refusals and self.now >= self.refused_until:
             self.refusals, self.dirty = {}, True
         reading = None
         if self.watch is not None and self.now - self.looked >= self.interval:
             self.looked = self.now
-            reading = self.reading()
+            reading = self.read(self.watch, self.now)
         if reading is not None or self.dirty or (self.wake is not None and self.now >= self.wake):
             self.reconcile(reading)
 
@@ -403,104 +320,6 @@ class World:
         self.version += 1
         obj["metadata"]["resourceVersion"] = str(self.version)
         self.dirty = True
-
-    def _ready(self, revision: str, pod: PodState) -> bool:
-        return revision not in self.stopped and pod.ready_at is not None and pod.ready_at <= self.now
-
-    def _pods_live(self) -> None:
-        for name, obj in self._workloads():
-            pods = self.pods.setdefault(name, [])
-            spec = obj["spec"]
-            version = self._version(name)
-            starts = self.behaviour.get(version, Behaviour()).starts
-            while len(pods) < spec["replicas"]:
-                self.born += 1
-                pods.append(PodState(name=f"{name}-{self.born}", created=self.now, ready_at=None))
-            for pod in pods:
-                if pod.ready_at is None and starts:
-                    pod.ready_at = max(self.now, pod.created + self.boot)
-            del pods[spec["replicas"] :]
-            ready = [pod for pod in pods if self._ready(name, pod)]
-            warm = timedelta(seconds=spec.get("minReadySeconds", 0))
-            status = {
-                "replicas": len(pods),
-                "readyReplicas": len(ready),
-                "availableReplicas": sum(
-                    1 for pod in ready if pod.ready_at is not None and self.now - pod.ready_at >= warm
-                ),
-            }
-            if obj.get("status") != status:
-                obj["status"] = status
-                self._touch(obj)
-
-    def _workloads(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        return iter([(name, obj) for (kind, name), obj in self.objects.items() if kind == "Deployment"])
-
-    def _version(self, revision: str) -> str:
-        obj = self.objects.get(("ModelRevision", revision))
-        return "" if obj is None else str(obj["spec"]["model"]["version"])
-
-    def _gateway_answers(self) -> None:
-        route = self.objects.get(("HTTPRoute", "churn"))
-        if route is None or not self.gateway:
-            return
-        generation = route["metadata"]["generation"]
-        accepted = {
-            "type": "Accepted",
-            "status": "False" if self.gateway_problem else "True",
-            "reason": self.gateway_problem or "Accepted",
-            "observedGeneration": generation,
-        }
-        resolved = {
-            "type": "ResolvedRefs",
-            "status": "True",
-            "reason": "ResolvedRefs",
-            "observedGeneration": generation,
-        }
-        status = {
-            "parents": [
-                {"parentRef": {"name": ref["name"], "namespace": ref["namespace"]}, "conditions": [accepted, resolved]}
-                for ref in route["spec"]["parentRefs"]
-            ]
-        }
-        if route.get("status") != status:
-            route["status"] = status
-            self._touch(route)
-
-    def shares(self) -> Mapping[str, float]:
-        """Who gets which share of the users' requests now."""
-        route = self.objects.get(("HTTPRoute", "churn"))
-        if route is not None:
-            backends = route["spec"]["rules"][0]["backendRefs"]
-            total = sum(b["weight"] for b in backends)
-            return {b["name"]: b["weight"] / total for b in backends}
-        service = self.objects.get(("Service", "churn"))
-        if service is None:
-            return {}
-        only = service["spec"]["selector"].get("pointsman.dev/revision")
-        ready = {
-            name: sum(self._ready(name, pod) for pod in pods)
-            for name, pods in self.pods.items()
-            if only in (None, name)
-        }
-        total = sum(ready.values())
-        return {name: count / total for name, count in ready.items()} if total else {}
-
-    def _users(self, seconds: float) -> None:
-        for name, share in self.shares().items():
-            count = int(self.rng.poisson(self.rps * seconds * share))
-            ready = [pod for pod in self.pods.get(name, ()) if self._ready(name, pod)]
-            self.served[name] = self.served.get(name, 0) + count
-            if not ready:
-                self.failed_requests += count
-                continue
-            how = self.behaviour.get(self._version(name), Behaviour())
-            each = self.rng.multinomial(count, [1 / len(ready)] * len(ready))
-            for pod, requests in zip(ready, each, strict=True):
-                pod.buckets += self.rng.multinomial(requests, how.latency)
-                failed = int(self.rng.binomial(requests, how.failures))
-                pod.failed += failed
-                self.failed_requests += failed
 
     # -- what tests ask
 

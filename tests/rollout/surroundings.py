@@ -1,0 +1,238 @@
+"""What happens around the operator in a model cluster: pods that come up and die, a gateway, users, Prometheus."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from pointsman.signals.reading import ArmCounts, Counts, NoData, Past, PodCount, Reading, Watch
+from tests.rollout.hour import past
+
+START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
+FAST = (0.1, 0.5, 0.3, 0.08, 0.015, 0.004, 0.001, 0.0, 0.0, 0.0)
+SLOW = (0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.08, 0.02, 0.0, 0.0)
+
+
+@dataclass
+class PodState:
+    """A pod: when it was created, how often it was restarted, and what it has counted."""
+
+    name: str
+    created: datetime
+    ready_at: datetime | None
+    restarted_at: datetime | None = None
+    ran_for: timedelta | None = None
+    restarts: int = 0
+    failed: int = 0
+    buckets: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(len(EDGES), dtype=np.int64))
+
+
+@dataclass
+class Behaviour:
+    """How a version behaves once it runs."""
+
+    failures: float = 0.0
+    latency: tuple[float, ...] = FAST
+    starts: bool = True
+
+
+@dataclass(kw_only=True)
+class Surroundings(ABC):
+    """Pods, gateway, users and Prometheus beside the objects of an API server; `rps` are the users' requests a second."""
+
+    rps: float = 100.0
+    boot: timedelta = timedelta(seconds=3)
+    prometheus: bool = True
+    gateway: bool = True
+    gateway_problem: str | None = None
+    behaviour: dict[str, Behaviour] = field(default_factory=dict)  # by version
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self.now = START
+        self.rng = np.random.default_rng(self.seed)
+        self.pods: dict[str, list[PodState]] = {}
+        self.stopped: set[str] = set()  # revisions whose pods are all down
+        self.hidden: set[str] = set()  # pods that Prometheus does not see
+        self.silent: set[str] = set()  # gates that Prometheus has no data for
+        self.born = 0
+        self.served: dict[str, int] = {}
+        self.failed_requests = 0
+
+    # -- the objects
+
+    @abstractmethod
+    def found(self, kind: str) -> Mapping[str, dict[str, Any]]:
+        """The live objects of a kind, by name; not to be changed."""
+
+    @abstractmethod
+    def say(self, kind: str, name: str, status: dict[str, Any]) -> None:
+        """Write the status of an object, as its controller does."""
+
+    @abstractmethod
+    def version_of(self, revision: str) -> str:
+        """The model version that a revision serves."""
+
+    def _how(self, revision: str) -> Behaviour:
+        return self.behaviour.get(self.version_of(revision), Behaviour())
+
+    # -- pods
+
+    def container_dies(self, revision: str, *, ran_for: float = 3600.0) -> None:
+        """A container of the first pod dies and is ready again two seconds later; what it counted is gone."""
+        pod = self.pods[revision][0]
+        pod.restarted_at, pod.ran_for, pod.restarts = self.now, timedelta(seconds=ran_for), pod.restarts + 1
+        pod.ready_at, pod.failed = self.now + timedelta(seconds=2), 0
+        pod.buckets = np.zeros(len(EDGES), dtype=np.int64)
+
+    def evict(self, revision: str) -> None:
+        """All pods of a revision are deleted; new ones come up."""
+        self.pods[revision].clear()
+
+    def is_ready(self, revision: str, pod: PodState) -> bool:
+        """Whether a pod serves."""
+        return revision not in self.stopped and pod.ready_at is not None and pod.ready_at <= self.now
+
+    def ready(self, revision: str) -> list[PodState]:
+        """The pods of a revision that serve."""
+        return [pod for pod in self.pods.get(revision, ()) if self.is_ready(revision, pod)]
+
+    def pods_live(self) -> None:
+        """The Deployment controller and the kubelet: pods come, go and become ready, and the Deployments say so."""
+        for name, obj in list(self.found("Deployment").items()):
+            pods, spec = self.pods.setdefault(name, []), obj["spec"]
+            while len(pods) < spec["replicas"]:
+                self.born += 1
+                pods.append(PodState(name=f"{name}-{self.born}", created=self.now, ready_at=None))
+            for pod in pods:
+                if pod.ready_at is None and self._how(name).starts:
+                    pod.ready_at = max(self.now, pod.created + self.boot)
+            del pods[spec["replicas"] :]
+            ready = self.ready(name)
+            warm = timedelta(seconds=spec.get("minReadySeconds", 0))
+            status = {
+                "replicas": len(pods),
+                "readyReplicas": len(ready),
+                "availableReplicas": sum(
+                    1 for pod in ready if pod.ready_at is not None and self.now - pod.ready_at >= warm
+                ),
+            }
+            if obj.get("status") != status:
+                self.say("Deployment", name, status)
+
+    # -- the gateway and the users
+
+    def gateway_answers(self) -> None:
+        """The gateway takes the route as it is now, or says why it does not."""
+        route = self.found("HTTPRoute").get("churn")
+        if route is None or not self.gateway:
+            return
+        generation = route["metadata"]["generation"]
+        accepted = {
+            "type": "Accepted",
+            "status": "False" if self.gateway_problem else "True",
+            "reason": self.gateway_problem or "Accepted",
+            "observedGeneration": generation,
+        }
+        resolved = {
+            "type": "ResolvedRefs",
+            "status": "True",
+            "reason": "ResolvedRefs",
+            "observedGeneration": generation,
+        }
+        status = {
+            "parents": [
+                {"parentRef": {"name": ref["name"], "namespace": ref["namespace"]}, "conditions": [accepted, resolved]}
+                for ref in route["spec"]["parentRefs"]
+            ]
+        }
+        if route.get("status") != status:
+            self.say("HTTPRoute", "churn", status)
+
+    def shares(self) -> Mapping[str, float]:
+        """Who gets which share of the users' requests now."""
+        route = self.found("HTTPRoute").get("churn")
+        if route is not None:
+            backends = route["spec"]["rules"][0]["backendRefs"]
+            total = sum(b["weight"] for b in backends)
+            return {b["name"]: b["weight"] / total for b in backends} if total else {}
+        service = self.found("Service").get("churn")
+        if service is None:
+            return {}
+        only = service["spec"]["selector"].get("pointsman.dev/revision")
+        ready = {name: len(self.ready(name)) for name in self.pods if only in (None, name)}
+        total = sum(ready.values())
+        return {name: count / total for name, count in ready.items()} if total else {}
+
+    def users(self, seconds: float) -> None:
+        """Requests of so many seconds, and what the pods count of them."""
+        for name, share in self.shares().items():
+            count = int(self.rng.poisson(self.rps * seconds * share))
+            ready = self.ready(name)
+            self.served[name] = self.served.get(name, 0) + count
+            if not ready:
+                self.failed_requests += count
+                continue
+            how = self._how(name)
+            each = self.rng.multinomial(count, [1 / len(ready)] * len(ready))
+            for pod, requests in zip(ready, each, strict=True):
+                pod.buckets += self.rng.multinomial(requests, how.latency)
+                failed = int(self.rng.binomial(requests, how.failures))
+                pod.failed += failed
+                self.failed_requests += failed
+
+    # -- Prometheus
+
+    def read(self, watch: Watch, at: datetime) -> Reading:
+        """What Prometheus answers to a look at `at`."""
+        if not self.prometheus:
+            return Reading(at=at, gates={q.gate: NoData("Prometheus did not answer") for q in watch.questions})
+        gates: dict[str, Counts | NoData] = {}
+        for question in watch.questions:
+            if question.gate in self.silent:
+                gates[question.gate] = NoData("no target has this metric")
+                continue
+            latency = question.stable.signal == "Latency"
+            arms = [self._arm(name, latency=latency) for name in (watch.stable, watch.candidate)]
+            gates[question.gate] = Counts(edges=EDGES if latency else (), stable=arms[0], candidate=arms[1])
+        return Reading(at=at, gates=gates, past=self._past(watch) if watch.calibrate else {})
+
+    def _past(self, watch: Watch) -> dict[str, Past | NoData]:
+        how = self._how(watch.stable)
+        pods = [pod.name for pod in self.pods.get(watch.stable, ())]
+        return {
+            question.gate: past(
+                question,
+                pods=pods,
+                rps=self.rps,
+                failures=how.failures,
+                edges=EDGES,
+                latency=how.latency,
+                seed=self.seed,
+            )
+            for question in watch.questions
+        }
+
+    def _arm(self, revision: str, *, latency: bool) -> ArmCounts:
+        ready = self.ready(revision)
+        return ArmCounts(
+            pods={
+                pod.name: PodCount(
+                    started=(pod.restarted_at or pod.created).timestamp(),
+                    cells=tuple(int(n) for n in np.cumsum(pod.buckets))
+                    if latency
+                    else (pod.failed, int(pod.buckets.sum())),
+                )
+                for pod in ready
+                if pod.name not in self.hidden
+            },
+            newest=self.now,
+            series=1,
+            missing={pod.name: "its target is down" for pod in ready if pod.name in self.hidden},
+        )
