@@ -57,6 +57,27 @@ async def place(crds: Cluster) -> AsyncIterator[Place]:
     crds.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+async def test_who_may_not_write_may_read(place: Place, crds: Cluster) -> None:
+    def lost() -> None:
+        raise LeaseLost("somebody else leads")
+
+    service = await place.client.create(place.service())
+    late = Client(await connect(str(crds.kubeconfig)), guard=lost)
+    version, uid = service["metadata"]["resourceVersion"], service["metadata"]["uid"]
+    changed = place.service(app="other")
+    for write in (
+        late.create(place.service("late")),
+        late.apply(changed, uid=uid, resource_version=version),
+        late.delete(SERVICE, place.namespace, "churn", uid=uid),
+        late.merge(SERVICE, place.namespace, "churn", {"metadata": {"labels": {"a": "b"}}}),
+    ):
+        with pytest.raises(LeaseLost, match="somebody else leads"):
+            await write
+    assert [found["metadata"]["name"] for found in (await late.list(SERVICE, place.namespace)).items] == ["churn"]
+    assert (await late.get(SERVICE, place.namespace, "churn"))["metadata"]["resourceVersion"] == version
+    await late.close()
+
+
 async def test_an_apply_without_change_is_no_write(place: Place) -> None:
     made = await place.client.create(place.service())
     meta = made["metadata"]
@@ -168,7 +189,7 @@ async def test_an_event_and_its_series(place: Place) -> None:
 
 
 async def test_two_contenders_for_one_lease(place: Place) -> None:
-    terms = Terms(duration=15, renew=0.01, deadline=10, retry=0.01)
+    terms = Terms(duration=15, deadline=10, retry=0.01)
 
     def contender(identity: str) -> Leadership:
         return Leadership(place.client, namespace=place.namespace, name="lead", identity=identity, terms=terms)

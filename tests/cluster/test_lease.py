@@ -8,9 +8,9 @@ import pytest
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.kinds import Kind
 from pointsman.cluster.lease import Leadership, LeaseLost, Terms
-from pointsman.errors import Conflict, Unavailable
+from pointsman.errors import Conflict, Terminal, Unavailable
 
-TERMS = Terms(duration=15, renew=0, deadline=10, retry=0)
+TERMS = Terms(duration=15, deadline=10, retry=0.001)
 
 
 class Api:
@@ -20,7 +20,8 @@ class Api:
         self.lease: dict[str, Any] | None = None
         self.version = 0
         self.down = False
-        self.swallow = False  # writes land, and their answers are lost
+        self.swallow = False  # the next write lands, and its answer is lost
+        self.landed: asyncio.Event | None = None  # the next write lands, and its answer never comes
 
     async def get(self, _kind: Kind, _namespace: str, name: str) -> dict[str, Any]:
         await asyncio.sleep(0)
@@ -34,7 +35,7 @@ class Api:
         await asyncio.sleep(0)
         if self.lease is not None:
             raise Conflict("exists")
-        return self._store(body)
+        return await self._answered(self._store(body))
 
     async def put(self, body: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(0)
@@ -46,6 +47,13 @@ class Api:
         if self.swallow:
             self.swallow = False
             raise Unavailable("no answer")
+        return await self._answered(stored)
+
+    async def _answered(self, stored: dict[str, Any]) -> dict[str, Any]:
+        if self.landed is not None:
+            landed, self.landed = self.landed, None
+            landed.set()
+            await asyncio.Event().wait()
         return stored
 
     def _store(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +97,7 @@ async def test_a_lease_that_is_renewed_is_not_taken_and_one_that_is_not_is() -> 
     first, second = contender(api, "a", clock), contender(api, "b", clock)
     assert await first._try()
     for _ in range(5):
-        clock.now += 10
+        clock.now += 9
         await first._renew()
         assert not await second._try()
     clock.now += 14
@@ -97,6 +105,17 @@ async def test_a_lease_that_is_renewed_is_not_taken_and_one_that_is_not_is() -> 
     clock.now += 2
     assert await second._try()
     assert api.holder == "b"
+    with pytest.raises(LeaseLost):
+        await first._renew()
+    assert api.holder == "b"
+
+
+async def test_a_lease_that_somebody_took_by_hand_is_lost() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    assert api.lease is not None
+    api._store({**api.lease, "spec": {**api.lease["spec"], "holderIdentity": "b"}})
     with pytest.raises(LeaseLost, match="taken by b"):
         await first._renew()
 
@@ -146,8 +165,7 @@ async def test_without_an_api_server_the_lease_is_lost_before_others_may_take_it
     async def pass_time() -> None:
         while clock.now < TERMS.duration:
             clock.now += 1
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await asyncio.sleep(2 * TERMS.retry)
 
     passing = asyncio.create_task(pass_time())
     with pytest.raises(LeaseLost, match="could not be renewed"):
@@ -163,3 +181,65 @@ async def test_a_deleted_lease_is_lost() -> None:
     api.lease = None
     with pytest.raises(LeaseLost, match="deleted"):
         await first._renew()
+
+
+async def test_who_does_not_lead_or_stood_still_may_not_write() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    with pytest.raises(LeaseLost, match="not ours"):
+        first.check()
+    assert await first._try()
+    clock.now += 9.9
+    first.check()
+    clock.now += 0.1
+    with pytest.raises(LeaseLost, match="was not renewed for 10 s"):
+        first.check()
+
+
+async def test_who_stood_still_does_not_even_try_to_renew() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    clock.now += 10
+    with pytest.raises(LeaseLost, match="this process stood still"):
+        await first._renew()
+    assert api.version == 1
+
+
+async def test_after_a_release_nothing_may_be_written() -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    assert await first._try()
+    await first.release()
+    with pytest.raises(LeaseLost, match="not ours"):
+        first.check()
+
+
+@pytest.mark.parametrize("what", ["_try", "_renew"])
+async def test_a_lease_is_given_back_though_a_write_was_interrupted(what: str) -> None:
+    api, clock = Api(), Clock()
+    first = contender(api, "a", clock)
+    if what == "_renew":
+        assert await first._try()
+    landed = api.landed = asyncio.Event()
+    interrupted = asyncio.create_task(getattr(first, what)())
+    await landed.wait()
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+    assert api.holder == "a"
+    await first.release()
+    assert api.holder == ""
+
+
+@pytest.mark.parametrize(
+    ("duration", "deadline", "retry", "says"),
+    [
+        (15, 15, 2, "--renew-deadline 15: write less than --lease-duration (15)"),
+        (15, 6, 2, "--retry-period 2: write more than 0 and at most 1"),
+        (15, 10, 0, "--retry-period 0: write more than 0 and at most 5"),
+    ],
+)
+def test_terms_that_do_not_fit_together(duration: int, deadline: float, retry: float, says: str) -> None:
+    with pytest.raises(Terminal) as told:
+        Terms(duration=duration, deadline=deadline, retry=retry)
+    assert str(told.value).startswith(says)

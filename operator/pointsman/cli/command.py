@@ -74,6 +74,16 @@ def operator(  # one option each
         str, _option("lease-namespace", "Where the Lease is that decides which operator leads; by default its own.")
     ] = "",
     lease_name: Annotated[str, _option("lease-name", "The Lease's name.")] = "pointsman",
+    lease_duration: Annotated[
+        int, _option("lease-duration", "Seconds without a renewal after which another operator may lead.")
+    ] = 15,
+    renew_deadline: Annotated[
+        float,
+        _option("renew-deadline", "Seconds without a renewal after which a leader stops; less than the duration."),
+    ] = 10.0,
+    retry_period: Annotated[
+        float, _option("retry-period", "Seconds between two tries to take the lease, or to renew one in need.")
+    ] = 2.0,
     probes_port: Annotated[int, _option("probes-port", "Port of /healthz, /readyz and /metrics.")] = 8080,
     workers: Annotated[int, _option("workers", "How many ModelDeployments are worked on at a time.")] = 8,
     log_level: Annotated[str, _option("log-level", "debug, info, warning or error.")] = "info",
@@ -94,6 +104,9 @@ def operator(  # one option each
         revision_label=revision_label,
         lease_namespace=lease_namespace or own_namespace(),
         lease_name=lease_name,
+        lease_duration=lease_duration,
+        renew_deadline=renew_deadline,
+        retry_period=retry_period,
         probes_port=probes_port,
         workers=workers,
         log_level=log_level,

@@ -66,8 +66,15 @@ class Client:
     Every method raises Conflict, Unavailable (Busy) or Refused (Missing, Taken), see answers.py.
     """
 
-    def __init__(self, api: ApiClient, tally: Tally = lambda _verb, _kind, _status: None) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        tally: Tally = lambda _verb, _kind, _status: None,
+        *,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
         self._api = api
+        self._guard = guard  # asked before every write; what it raises, the write raises
         self._transport: Any = api.rest_client  # its methods have no types
         self._tally = tally
 
@@ -200,6 +207,8 @@ class Client:
         url = self._api.configuration.host + request.path
         if request.query:
             url += "?" + urlencode(request.query)
+        if _METHODS[request.verb] != "GET":
+            self._guard()
         answer = await self._transport.request(
             _METHODS[request.verb], url, headers=headers, body=request.body, _request_timeout=request.timeout
         )

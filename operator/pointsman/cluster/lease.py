@@ -1,13 +1,15 @@
 """Leader election by a coordination.k8s.io Lease: one operator works, the others wait.
 
 Time is this process's own monotonic clock: another's lease counts as expired when *we* have not seen it change for its
-duration. Every write names the resourceVersion it saw, so two contenders cannot both win. The writes of a leader that does
-not know yet that it lost are guarded the same way, so an overlap is harmless.
+duration. Every write names the resourceVersion it saw, so two contenders cannot both win. A leader asks `check` before every
+write: one that was stopped for longer than its lease wakes up and writes nothing. What still overlaps (a write that was on its
+way) names the resourceVersion that it saw, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import LEASE
 from pointsman.errors import Conflict, Retryable, Terminal
 
+_GIVING_BACK = 5.0  # seconds
+
 
 class LeaseLost(Terminal):
     """Somebody else leads, or nobody knows whether we do: this process has to end."""
@@ -26,12 +30,28 @@ class LeaseLost(Terminal):
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How a lease is held; seconds."""
+    """How a lease is held; seconds. Raises Terminal where they do not fit together."""
 
-    duration: float = 15.0  # others wait this long after the last renewal that they saw
-    renew: float = 5.0  # a renewal is due this long after the last
+    duration: int = 15  # others wait this long after the last renewal that they saw; the API knows whole seconds only
     deadline: float = 10.0  # without a renewal for this long we stop: before anybody else may start
     retry: float = 2.0  # between two looks at somebody else's lease, or two tries to renew
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry <= self.deadline - self.renew:
+            raise Terminal(
+                f"--retry-period {self.retry:g}: write more than 0 and at most {self.deadline - self.renew:g}, which is"
+                " --renew-deadline less a third of --lease-duration: else nothing is tried again in time"
+            )
+        if not self.deadline < self.duration:
+            raise Terminal(
+                f"--renew-deadline {self.deadline:g}: write less than --lease-duration ({self.duration}):"
+                " a leader has to stop before another one may start"
+            )
+
+    @property
+    def renew(self) -> float:
+        """A renewal is due this long after the last."""
+        return self.duration / 3
 
 
 class Leadership:
@@ -56,6 +76,7 @@ class Leadership:
         self._lease: dict[str, Any] | None = None  # as last seen
         self._changed_at = clock()  # when we first saw it so
         self._renewed_at = clock()
+        self._leads = False
 
     async def acquire(self) -> None:
         """Return when this contender leads."""
@@ -70,14 +91,28 @@ class Leadership:
             await asyncio.sleep(self._terms.renew)
             await self._renew()
 
+    def check(self) -> None:
+        """Raises LeaseLost where somebody else may lead by now: whoever wants to write asks first."""
+        if not self._leads:
+            raise LeaseLost(f"the lease {self._name} is not ours")
+        if self._left() <= 0:
+            raise LeaseLost(f"the lease {self._name} was not renewed for {self._terms.deadline:g} s")
+
     async def release(self) -> None:
-        """Give the lease back, so that the next leader need not wait for it to expire."""
-        if self._holder() != self._identity:
-            return
-        try:
+        """Give the lease back, so that the next leader need not wait for it to expire; call it when `keep` has ended."""
+        self._leads = False
+        with contextlib.suppress(Retryable, Terminal, TimeoutError):  # else it expires by itself
+            async with asyncio.timeout(_GIVING_BACK):
+                await self._give_back()
+
+    async def _give_back(self) -> None:
+        # Read anew: a write that was interrupted may have landed.
+        self._lease = await self._client.get(LEASE, self._namespace, self._name)
+        if self._holder() == self._identity:
             await self._write(holder="")
-        except (Retryable, Terminal):
-            return  # it expires by itself
+
+    def _left(self) -> float:
+        return self._renewed_at + self._terms.deadline - self._clock()
 
     async def _try(self) -> bool:
         try:
@@ -87,7 +122,7 @@ class Leadership:
             await self._write(holder=self._identity)
         except Retryable:
             return False
-        self._renewed_at = asked_at
+        self._renewed_at, self._leads = asked_at, True
         return True
 
     async def _look(self) -> bool:
@@ -103,23 +138,24 @@ class Leadership:
         return not self._holder() or self._clock() - self._changed_at > duration
 
     async def _renew(self) -> None:
-        while True:
+        failure: Exception | None = None
+        while (left := self._left()) > 0:
             asked_at = self._clock()
-            left = self._renewed_at + self._terms.deadline - asked_at
             try:
-                async with asyncio.timeout(max(left, 0.001)):
+                async with asyncio.timeout(left):
                     await self._write(holder=self._identity)
             except Conflict:
-                await self._check()
-            except (Retryable, TimeoutError) as failure:
-                if self._clock() - self._renewed_at >= self._terms.deadline:
-                    raise LeaseLost(f"the lease {self._name} could not be renewed in time: {failure}") from failure
-                await asyncio.sleep(min(self._terms.retry, max(left, 0.0)))
+                await self._look_again()
+            except (Retryable, TimeoutError) as failed:
+                failure = failed
+                await asyncio.sleep(min(self._terms.retry, max(self._left(), 0.0)))
             else:
                 self._renewed_at = asked_at
                 return
+        why = "this process stood still" if failure is None else str(failure) or "no answer"
+        raise LeaseLost(f"the lease {self._name} could not be renewed in time: {why}") from failure
 
-    async def _check(self) -> None:
+    async def _look_again(self) -> None:
         """A renewal of ours may have landed without an answer; then the lease is still ours at another version."""
         try:
             self._lease = await self._client.get(LEASE, self._namespace, self._name)
@@ -136,7 +172,7 @@ class Leadership:
         handed_over = before.get("holderIdentity") != holder
         spec = {
             "holderIdentity": holder,
-            "leaseDurationSeconds": int(self._terms.duration) if holder else 1,
+            "leaseDurationSeconds": self._terms.duration if holder else 1,
             "renewTime": now,
             "acquireTime": now if handed_over else before.get("acquireTime"),
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + int(handed_over and bool(holder)),

@@ -13,7 +13,7 @@ import structlog
 
 from pointsman.cluster.client import Client
 from pointsman.cluster.connection import connect
-from pointsman.cluster.lease import Leadership
+from pointsman.cluster.lease import Leadership, Terms
 from pointsman.controller import logs
 from pointsman.controller.looks import NoReader, Reader
 from pointsman.controller.metrics import Metrics
@@ -28,6 +28,7 @@ from pointsman.signals import profiles
 _log = structlog.get_logger(__name__)
 
 _BURIAL_SECONDS = 5.0
+_STOP_SECONDS = 10.0
 
 
 def main(settings: Settings, decision: Decision) -> int:
@@ -50,13 +51,15 @@ async def run(settings: Settings, decision: Decision) -> int:
             _checked(settings)
             reader = _reader(settings, stack)
             api = await connect(settings.kubeconfig)
-            client = Client(api, metrics.requested)
-            stack.push_async_callback(client.close)
+            election = Client(api, metrics.requested)
+            stack.push_async_callback(election.close)
+            leadership = _leadership(settings, election)
+            client = Client(api, metrics.requested, guard=leadership.check)
             operator = Operator(settings, client=client, decision=decision, reader=reader, metrics=metrics, pulse=pulse)
             probes = Probes(pulse, metrics, settings.probes_port)
             stack.push_async_callback(probes.stop)
             await probes.start()
-            return await _lead(operator, api, probes)
+            return await _lead(operator, api, leadership, probes)
         except (PointsmanError, OSError) as failure:
             _log.error("ended", error=str(failure))
             return 1
@@ -81,58 +84,74 @@ def _reader(settings: Settings, stack: contextlib.AsyncExitStack) -> Reader:
     return reader
 
 
-async def _lead(operator: Operator, api: Any, probes: Probes) -> int:
+def _leadership(settings: Settings, client: Client) -> Leadership:
+    terms = Terms(duration=settings.lease_duration, deadline=settings.renew_deadline, retry=settings.retry_period)
+    return Leadership(
+        client,
+        namespace=settings.lease_namespace,
+        name=settings.lease_name,
+        identity=settings.identity,
+        terms=terms,
+    )
+
+
+async def _lead(operator: Operator, api: Any, leadership: Leadership, probes: Probes) -> int:
     settings, stop = operator.settings, asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    leadership = Leadership(
-        operator.client, namespace=settings.lease_namespace, name=settings.lease_name, identity=settings.identity
-    )
     operator.pulse.ready = True
     _log.info("waiting for the lease", lease=f"{settings.lease_namespace}/{settings.lease_name}", port=probes.port)
-    if not await _unless(stop, leadership.acquire()):
-        return 0
-    operator.metrics.led()
-    _log.info("leading", identity=settings.identity)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    acquiring = asyncio.create_task(leadership.acquire(), name="lease")
     try:
+        if stopping in await _first(stopping, acquiring):
+            return 0
+        acquiring.result()
+        operator.metrics.led()
+        _log.info("leading", identity=settings.identity)
         return await _work(operator, api, leadership, probes, stop)
     finally:
+        await _cancel(stopping, acquiring)
         await leadership.release()
 
 
 async def _work(operator: Operator, api: Any, leadership: Leadership, probes: Probes, stop: asyncio.Event) -> int:
-    await operator.prime()
     ended = asyncio.Event()  # of Kopf: after what is being worked on
-    background = [
-        asyncio.create_task(coroutine, name=name)
-        for name, coroutine in (
-            ("lease", leadership.keep()),
-            ("relist", operator.relist()),
-            ("recorder", operator.recorder.run()),
-            ("looks", operator.looks.run()),
-        )
-    ]
-    workers = asyncio.create_task(operator.workers.run(), name="workers")
-    watching = asyncio.create_task(operator.watch(api.configuration.host, api, ended, stop.set), name="watches")
+    keeping = asyncio.create_task(leadership.keep(), name="lease")  # from now on, however long the first list takes
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    everything = [*background, workers, watching, stopping]
+    priming = asyncio.create_task(operator.prime(), name="prime")
+    everything = [keeping, stopping, priming]
     try:
-        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+        done = await _first(*everything)
         if stopping in done:
-            await _drain(operator, workers)
-            await probes.stop()  # Kopf would wait for its open connections
-            ended.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(10):
-                    await asyncio.wait([watching])
-            _log.info("stopped")
             return 0
-        return _verdict(done)
+        if keeping in done:
+            return _verdict(done)
+        priming.result()
+        everything.remove(priming)
+        workers = asyncio.create_task(operator.workers.run(), name="workers")
+        watching = asyncio.create_task(operator.watch(api.configuration.host, api, ended, stop.set), name="watches")
+        everything += [
+            workers,
+            watching,
+            asyncio.create_task(operator.relist(), name="relist"),
+            asyncio.create_task(operator.recorder.run(), name="recorder"),
+            asyncio.create_task(operator.looks.run(), name="looks"),
+        ]
+        done = await _first(*everything)
+        if stopping not in done:
+            return _verdict(done)
+        await _drain(operator, workers)
+        await _cancel(keeping)
+        await leadership.release()  # nothing is written any more: the next one need not wait for Kopf to let go
+        await probes.stop()  # Kopf would wait for its open connections
+        ended.set()
+        await asyncio.wait([watching], timeout=_STOP_SECONDS)
+        _log.info("stopped")
+        return 0
     finally:
-        for task in everything:
-            task.cancel()
-        await asyncio.wait(everything, timeout=5)
+        await _cancel(*everything)
 
 
 async def _drain(operator: Operator, workers: asyncio.Task[None]) -> None:
@@ -144,21 +163,21 @@ async def _drain(operator: Operator, workers: asyncio.Task[None]) -> None:
             await operator.recorder.flush()
 
 
+async def _first(*tasks: asyncio.Task[Any]) -> set[asyncio.Task[Any]]:
+    """Those that have ended, when one has."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    return done
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_STOP_SECONDS / 2)
+
+
 def _verdict(done: set[asyncio.Task[Any]]) -> int:
     """Something that has to run for ever has ended: why."""
     for task in done:
         failure = None if task.cancelled() else task.exception()
         _log.error("ended by itself", part=task.get_name(), error=str(failure) if failure else "it returned")
     return 1
-
-
-async def _unless(stop: asyncio.Event, coroutine: Any) -> bool:
-    """Await a coroutine; False where `stop` was set first."""
-    work, stopping = asyncio.create_task(coroutine), asyncio.create_task(stop.wait())
-    done, pending = await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    if work in done:
-        work.result()
-        return True
-    return False

@@ -30,6 +30,9 @@ class Settings:
     revision_label: str = "pointsman_dev_revision"
     lease_namespace: str = field(default_factory=own_namespace)
     lease_name: str = "pointsman"
+    lease_duration: int = 15  # these three: see cluster.lease.Terms
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
     identity: str = field(default_factory=_identity)
     probes_port: int = 8080
     workers: int = 8
