@@ -1,8 +1,12 @@
-"""How the API server is reached: its address and credentials, from the pod's service account or a kubeconfig."""
+"""How the API server is reached: its address and credentials, from the pod's service account or a kubeconfig.
+
+A pod's token and the API server's certificate authority are replaced while we run: both are followed.
+"""
 
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +14,13 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 from pointsman.errors import Terminal
 
 POOL = 32  # connections; without a limit a restart with thousands of objects trips the API server's max-in-flight
 _AGENT = "pointsman"
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 async def connect(kubeconfig: str | None = None) -> ApiClient:
@@ -31,7 +35,7 @@ async def connect(kubeconfig: str | None = None) -> ApiClient:
         if path:
             await loading.load_kube_config(config_file=path, client_configuration=configuration)
         else:
-            loading.load_incluster_config(client_configuration=configuration)
+            _of_pod().load_and_set(configuration)
     except (config.ConfigException, OSError) as failure:
         where = f"the kubeconfig {path}" if path else "the pod's service account"
         raise Terminal(
@@ -39,16 +43,74 @@ async def connect(kubeconfig: str | None = None) -> ApiClient:
         ) from failure
     client = ApiClient(configuration)
     client.user_agent = _AGENT
+    if not path:
+        _follow(configuration, context=tls(client))
     return client
+
+
+def tls(client: ApiClient) -> ssl.SSLContext:
+    """What the API server's certificate is checked with: by the client and by every session of Kopf's alike."""
+    transport: Any = client.rest_client
+    context: ssl.SSLContext = transport.ssl_context
+    return context
+
+
+def _of_pod() -> Any:
+    loader: Any = InClusterConfigLoader  # it has no types
+    return loader(token_filename=str(SERVICE_ACCOUNT / "token"), cert_filename=str(SERVICE_ACCOUNT / "ca.crt"))
+
+
+def _follow(configuration: Any, *, context: ssl.SSLContext) -> None:
+    """Look at the pod's files before every request, and take what the kubelet has put there.
+
+    The library reads the token once a minute, which a token that was revoked does not wait for, and the authority never.
+    """
+
+    def take_token(path: Path) -> None:
+        if token := path.read_text(encoding="ascii").strip():
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
+
+    def take_authority(path: Path) -> None:
+        # To those that it has, for a context cannot forget: one that was withdrawn is trusted until the process ends.
+        context.load_verify_locations(path)
+
+    files = (_Followed(SERVICE_ACCOUNT / "token", take_token), _Followed(SERVICE_ACCOUNT / "ca.crt", take_authority))
+
+    def look(_: Configuration) -> None:
+        for file in files:
+            file.look()
+
+    configuration.refresh_api_key_hook = look
+
+
+class _Followed:
+    """A file that is replaced now and then; `take` is called with its path when it was."""
+
+    def __init__(self, path: Path, take: Callable[[Path], None]) -> None:
+        self._path = path
+        self._take = take
+        self._taken: tuple[int, int] | None = None  # which file, and when it was written
+
+    def look(self) -> None:
+        """Take it, if it is another; what cannot be read is tried again the next time."""
+        try:
+            found = self._path.stat()
+            there = (found.st_ino, found.st_mtime_ns)
+            if there != self._taken:
+                self._take(self._path)
+                self._taken = there
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            return
 
 
 def own_namespace(default: str = "default") -> str:
     """The namespace that this pod runs in."""
-    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else default
+    file = SERVICE_ACCOUNT / "namespace"
+    return file.read_text().strip() if file.exists() else default
 
 
 async def authorization(client: ApiClient) -> dict[str, str]:
-    """The headers that prove who we are; a service account's token is read again when it is due."""
+    """The headers that prove who we are, with the token that is in the pod now."""
     headers: dict[str, str] = {}
     await client.update_params_for_auth(headers, None, ["BearerToken"], None, None, None)
     return headers
@@ -68,9 +130,8 @@ async def watching_session(client: ApiClient, heard: Callable[[str], None]) -> a
                 self.content = _Overheard(self.content, lambda: heard(self.url.path))  # type: ignore[assignment]
             return self
 
-    transport: Any = RESTClientObject(client.configuration)  # only for the TLS context it makes of the configuration
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=POOL, ssl=transport.ssl_context),
+        connector=aiohttp.TCPConnector(limit=POOL, ssl=tls(client)),
         headers={"User-Agent": _AGENT, **await authorization(client)},
         response_class=Listened,
         read_bufsize=2**21,
