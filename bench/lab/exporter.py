@@ -38,6 +38,7 @@ class Pod:
     started: float
     rate: float
     random: np.random.Generator
+    failing: float = FAILING
     seconds: int = 0
     failed: int = 0
     buckets: np.ndarray = field(default_factory=lambda: np.zeros(len(EDGES) + 1, dtype=np.int64))
@@ -48,7 +49,7 @@ class Pod:
             self.seconds += 1
             counts = self.random.multinomial(self.random.poisson(self.rate), _SHARES)
             self.buckets += counts
-            self.failed += int(self.random.binomial(counts.sum(), FAILING))
+            self.failed += int(self.random.binomial(counts.sum(), self.failing))
 
     def text(self) -> str:
         """Its counters in Prometheus' text format."""
@@ -72,9 +73,18 @@ class Pod:
 class Exporter:
     """All pods that were ever scraped."""
 
-    def __init__(self, *, seed: int, rate: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        rate: float,
+        failing: Callable[[str], float] = lambda _: FAILING,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Pods with `rate` requests a second, of which the share `failing` of the pod's name fails."""
         self._seed = seed
         self._rate = rate
+        self._failing = failing
         self._clock = clock
         self._pods: dict[str, Pod] = {}
 
@@ -83,7 +93,7 @@ class Exporter:
         now = self._clock()
         if name not in self._pods:
             random = np.random.default_rng([self._seed, zlib.crc32(name.encode())])
-            self._pods[name] = Pod(started=now, rate=self._rate, random=random)
+            self._pods[name] = Pod(started=now, rate=self._rate, random=random, failing=self._failing(name))
         pod = self._pods[name]
         pod.advance(now)
         return pod.text()
