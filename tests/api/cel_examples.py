@@ -21,6 +21,9 @@ MODEL = {"version": "7"}
 CANARY, APPROVAL = {"canary": {"percent": 5}}, {"approval": {}}
 GATEWAY = {"name": "models", "namespace": "gateways"}
 
+UTILIZATION = {"type": "Utilization", "averageUtilization": 80}
+VALUE = {"type": "Value", "value": 100}
+
 EXAMPLES = {
     # --- names and places
     "write a name of at most 54 characters: revisions add 9 and have to fit into a label": Examples(
@@ -205,12 +208,72 @@ EXAMPLES = {
         bad=({"maxSurge": 0, "maxUnavailable": 0}, {"maxSurge": "0%", "maxUnavailable": 0}),
         good=({"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 0}, {"maxUnavailable": "0%"}),
     ),
+    # --- autoscaling
+    "write `replicas` or `autoscaling`, not both: with `autoscaling` the number of pods follows the load": Examples(
+        bad=({"model": MODEL, "runtime": "mlserver", "replicas": 2, "autoscaling": {"maxReplicas": 4}},),
+        good=({"model": MODEL, "runtime": "mlserver", "autoscaling": {"maxReplicas": 4}},),
+    ),
+    "write maxReplicas of at least minReplicas": Examples(
+        bad=({"minReplicas": 3, "maxReplicas": 2},),
+        good=({"minReplicas": 2, "maxReplicas": 2}, {"maxReplicas": 1}),
+    ),
+    'write an amount above zero, such as 10, "500m" or "2Gi"': Examples(
+        bad=(0, -1, "0", "-1", "many", "1x", "", "1..2"), good=(1, "500m", "2Gi", "0.5", "1e3")
+    ),
+    "write the one of averageUtilization, averageValue and value that `type` names": Examples(
+        bad=(
+            {"type": "Utilization"},
+            {"type": "Utilization", "averageValue": 1},
+            {"type": "AverageValue", "averageValue": 1, "value": 1},
+            {"type": "Value", "averageUtilization": 80},
+        ),
+        good=(UTILIZATION, {"type": "AverageValue", "averageValue": "1"}, {"type": "Value", "value": 1}),
+    ),
+    "write the one field that `type` names: resource, containerResource, pods, object or external": Examples(
+        bad=(
+            {"type": "Resource"},
+            {"type": "Pods", "resource": {"name": "cpu", "target": UTILIZATION}},
+            {"type": "External", "resource": {"name": "cpu", "target": UTILIZATION}},
+        ),
+        good=({"type": "Resource", "resource": {"name": "memory", "target": UTILIZATION}},),
+    ),
+    "write target.type Utilization or AverageValue: each pod has its own CPU and memory": Examples(
+        bad=({"type": "Resource", "resource": {"name": "cpu", "target": VALUE}},),
+        good=(
+            {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": 1}}},
+        ),
+    ),
+    "write target.type AverageValue: each pod has its own value of this metric": Examples(
+        bad=({"type": "Pods", "pods": {"metric": {"name": "requests"}, "target": VALUE}},),
+        good=(
+            {
+                "type": "Pods",
+                "pods": {"metric": {"name": "requests"}, "target": {"type": "AverageValue", "averageValue": 1}},
+            },
+        ),
+    ),
+    "write target.type Value or AverageValue: only CPU and memory have a utilization": Examples(
+        bad=({"type": "External", "external": {"metric": {"name": "queue"}, "target": UTILIZATION}},),
+        good=({"type": "External", "external": {"metric": {"name": "queue"}, "target": VALUE}},),
+    ),
     "write maxSurge of at least 1, or more replicas: one pod cannot make room for the next version": Examples(
         bad=(
             {"model": MODEL, "runtime": "mlserver", "rollout": {"capacity": {"maxSurge": 0}}},
             {"model": MODEL, "runtime": "mlserver", "replicas": 1, "rollout": {"capacity": {"maxSurge": "0%"}}},
+            {
+                "model": MODEL,
+                "runtime": "mlserver",
+                "autoscaling": {"maxReplicas": 4},
+                "rollout": {"capacity": {"maxSurge": 0}},
+            },
         ),
         good=(
+            {
+                "model": MODEL,
+                "runtime": "mlserver",
+                "autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+                "rollout": {"capacity": {"maxSurge": 0}},
+            },
             {"model": MODEL, "runtime": "mlserver", "replicas": 2, "rollout": {"capacity": {"maxSurge": 0}}},
             {"model": MODEL, "runtime": "mlserver", "rollout": {"capacity": {"maxSurge": 1}}},
         ),
@@ -243,13 +306,26 @@ ROLLOUT = {
     "progressDeadline": "10m",
     "keepPrevious": "30m",
 }
+EACH_POD = {"type": "AverageValue", "averageValue": 10}
+PER_SECOND: Object = {"metric": {"name": "requests_per_second"}, "target": EACH_POD}
+INGRESS = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "churn"}
+SCALING: dict[str, Object] = {
+    "resource": {"type": "Resource", "resource": {"name": "cpu", "target": UTILIZATION}},
+    "containerResource": {
+        "type": "ContainerResource",
+        "containerResource": {"container": "model", "name": "cpu", "target": UTILIZATION},
+    },
+    "pods": {"type": "Pods", "pods": PER_SECOND},
+    "object": {"type": "Object", "object": {"describedObject": INGRESS, **PER_SECOND}},
+    "external": {"type": "External", "external": PER_SECOND},
+}
 SPECS: dict[str, Object] = {
     "ModelDeployment": {
         "model": {"version": "7", "storageUri": "pvc://models/churn/7"},
         "template": TEMPLATE,
         "port": "http",
         "metrics": METRICS,
-        "replicas": 4,
+        "autoscaling": {"minReplicas": 4, "maxReplicas": 12, "metrics": list(SCALING.values())},
         "traffic": {"parentRefs": [GATEWAY], "hostnames": ["churn.example.com"]},
         "rollout": ROLLOUT,
     },

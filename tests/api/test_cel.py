@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -61,14 +62,19 @@ def whole(kind: str) -> Object:
 
 
 def put(obj: Object, path: str, value: object) -> str:
-    """Set what `path` of the schema names, in the first entry of each list; the object's path as the server writes it."""
+    """Set what `path` of the schema names, in the first entry of each list that has it; the path as the server writes it."""
     if path == "":
         obj |= value  # type: ignore[operator]
         return "metadata.name"  # all that a rule at the root can judge
-    *parents, last = path.replace("[]", ".[]").split(".")
+    steps = path.replace("[]", ".[]").split(".")
+    last = steps[-1]
     here: Any = obj
-    for parent in parents:
-        here = here[0] if parent == "[]" else here.setdefault(parent, [] if last == "[]" else {})
+    for parent, following in pairwise(steps):
+        if parent == "[]":
+            number = next((number for number, entry in enumerate(here) if following in entry), 0)
+            here, path = here[number], path.replace("[]", f"[{number}]", 1)
+        else:
+            here = here.setdefault(parent, [] if last == "[]" else {})
     if last != "[]":
         here[last] = value
     elif here:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.autoscaling import MetricSpec
 from pointsman.api.modeldeployment import ModelDeploymentSpec
 from pointsman.api.modelrevision import ModelRevisionSpec, RuntimeRef
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.render import objects
-from pointsman.render.objects import Backend, Owner
+from pointsman.render.objects import Backend, Bounds, Owner
 from pointsman.render.template import finished_template
 
 Json = dict[str, Any]
@@ -149,7 +150,19 @@ def _of_churn() -> dict[str, Json]:
     assert traffic is not None
     by = owner("churn")
     stable, candidate = "churn-5f3a9c1b", "churn-81d0aa37"
+    requests = {
+        "type": "Pods",
+        "pods": {
+            "metric": {"name": "requests_per_second"},
+            "target": {"type": "AverageValue", "averageValue": "2500m"},
+        },
+    }
+    scaled = {"revision": stable, "deployment": "churn", "namespace": NAMESPACE, "owner": by}
     return {
+        "churn-autoscaler": objects.autoscaler(
+            bounds=Bounds(2, 12), metrics=[MetricSpec.model_validate(requests)], **scaled
+        ),
+        "churn-autoscaler-cpu": objects.autoscaler(bounds=Bounds(1, 4), metrics=[], **scaled),
         "churn-stable-service": objects.stable_service(
             deployment="churn", namespace=NAMESPACE, port="http", selector=names.selector("churn", stable), owner=by
         ),

@@ -10,8 +10,8 @@ CORE = "io.k8s.api.core.v1"
 
 
 def document(**schemas: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI v3 document: a Service with these fields, and a Deployment of which nothing is known."""
-    service = {f"{CORE}.Service": {"properties": schemas}, "io.k8s.api.apps.v1.Deployment": {}}
+    """An OpenAPI v3 document: a Service with these fields, and other kinds of which nothing is known."""
+    service = {root: {"properties": schemas} if root == f"{CORE}.Service" else {} for root in generate.ROOTS}
     parts = {f"{CORE}.Part": {"properties": {"name": {"type": "string"}}}, f"{CORE}.Text": {"type": "string"}}
     return {"components": {"schemas": service | parts}}
 

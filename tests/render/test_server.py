@@ -69,6 +69,12 @@ EDITS: dict[str, tuple[str, Json, str]] = {
         "spec.template.spec.containers[name=model].image",
     ),
     "another number of replicas": ("churn-deployment", {"spec": {"replicas": 9}}, "spec.replicas"),
+    "another maximum": ("churn-autoscaler", {"spec": {"maxReplicas": 99}}, "spec.maxReplicas"),
+    "another target": (
+        "churn-autoscaler",
+        {"spec": {"metrics": [{"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "AverageValue", "averageValue": "2.5"}}}]}},
+        "spec.metrics[0].pods.metric.name",
+    ),
     "another selector": (
         "churn-stable-service",
         {"spec": {"selector": {names.DEPLOYMENT: "churn", names.REVISION: "churn-5f3a9c1b", "more": "1"}}},
@@ -108,5 +114,6 @@ def test_a_metric_that_the_profile_no_longer_has_is_found_and_taken_away(apply: 
 
 
 def test_the_table_of_kinds_is_the_servers(crds: Cluster) -> None:
-    documents = [json.loads(crds.kubectl("get", "--raw", f"/openapi/v3/{path}")) for path in ("apis/apps/v1", "api/v1")]
+    paths = ("apis/apps/v1", "api/v1", "apis/autoscaling/v2")
+    documents = [json.loads(crds.kubectl("get", "--raw", f"/openapi/v3/{path}")) for path in paths]
     assert generate.table(documents) == kinds.KINDS

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from pointsman.api.autoscaling import MOST_PODS, Autoscaling
 from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
 from pointsman.api.modelruntime import Metrics, PodTemplate
@@ -133,7 +134,10 @@ class ModelDeploymentSpec(ApiModel):
     )
     port: PortRef | None = Field(None, description="With `template` alone: the port requests go to.")
     metrics: Metrics | None = Field(None, description="With `template` alone: what the container exports.")
-    replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Pods of the model; 1 by default.")
+    replicas: Annotated[int, Field(ge=1, le=MOST_PODS)] | None = Field(
+        None, description="Pods of the model; 1 by default."
+    )
+    autoscaling: Autoscaling | None = Field(None, description="Instead of `replicas`: the number follows the load.")
     traffic: Traffic | None = None
     rollout: InlineRollout | None = None
 
@@ -152,10 +156,15 @@ class ModelDeploymentSpec(ApiModel):
                 "remove `port` and `metrics`, which the runtime says; they belong to a `template` alone",
             ),
             (
+                "!(has(self.replicas) && has(self.autoscaling))",
+                "write `replicas` or `autoscaling`, not both: with `autoscaling` the number of pods follows the load",
+            ),
+            (
                 (
                     "!(has(self.rollout) && has(self.rollout.capacity) && has(self.rollout.capacity.maxSurge)"
                     " && (self.rollout.capacity.maxSurge == 0 || self.rollout.capacity.maxSurge == '0%'))"
                     " || (has(self.replicas) && self.replicas > 1)"
+                    " || (has(self.autoscaling) && has(self.autoscaling.minReplicas) && self.autoscaling.minReplicas > 1)"
                 ),
                 "write maxSurge of at least 1, or more replicas: one pod cannot make room for the next version",
             ),
@@ -177,6 +186,9 @@ class RolloutStatus(ApiModel):
 
     attempt: int
     phase: Phase
+    replicas: int | None = Field(
+        None, description="With `autoscaling`: the pods that all of the traffic needs, from which both arms' follow."
+    )
     step: int = Field(0, description="The policy's step, from 1; 0 before the first.")
     percent: Percent = Field(0, description="The candidate's share that the operator has decided on.")
     reason: Text | None = Field(None, description="While Promoting: what decided it.")
@@ -197,6 +209,13 @@ class RolloutStatus(ApiModel):
         None, description="Set where the policy is not expected to reach a verdict at this traffic, and what would do."
     )
     message: Text = ""
+
+
+class KeptPods(ApiModel):
+    """With `autoscaling`, after a rollout: so many pods stay until the metrics show all of the traffic."""
+
+    replicas: int
+    until: Time
 
 
 class Action(ApiModel):
@@ -230,6 +249,7 @@ class ModelDeploymentStatus(ApiModel):
     previous: ArmStatus | None = None
     previous_until: Time | None = Field(None, description="Until then the previous revision keeps spare pods.")
     rollout: RolloutStatus | None = None
+    kept_pods: KeptPods | None = None
     actions: Annotated[list[Action], Field(max_length=10)] = Field(default_factory=list)
     history: Annotated[list[HistoryEntry], Field(max_length=10)] = Field(default_factory=list)
     conditions: Conditions = Field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pointsman.api.values import GROUP
 
 MANAGER = "pointsman"  # field manager, and the value of app.kubernetes.io/managed-by
+COUNTER = "pointsman-replicas"  # field manager of the number of pods alone, where an HPA takes it over
 CONTAINER = "model"  # the serving container
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

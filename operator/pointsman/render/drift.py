@@ -19,7 +19,11 @@ from pointsman.render.schema import Field, Json, item_key, item_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUILT_IN: Final = {("apps/v1", "Deployment"): "Deployment", ("v1", "Service"): "Service"}
+BUILT_IN: Final = {
+    ("apps/v1", "Deployment"): "Deployment",
+    ("v1", "Service"): "Service",
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): "HorizontalPodAutoscaler",
+}
 """Kinds whose Go types drop empty values; custom resources keep exactly what was written."""
 
 ZERO_KEPT: Final = frozenset(

@@ -1,7 +1,7 @@
-"""Writes `kinds.py` from the API server's OpenAPI v3 documents: `python -m pointsman.render.generate APPS.json CORE.json`.
+"""Writes `kinds.py` from the API server's OpenAPI v3 documents: `python -m pointsman.render.generate FILE...`.
 
-The documents are `/openapi/v3/apis/apps/v1` and `/openapi/v3/api/v1` of a running server, or the files
-`apis__apps__v1_openapi.json` and `api__v1_openapi.json` under `api/openapi-spec/v3` in the Kubernetes source.
+The documents are `/openapi/v3/` and `apis/apps/v1`, `api/v1` and `apis/autoscaling/v2` of a running server, or the files
+`apis__apps__v1_openapi.json`, `api__v1_openapi.json` and `apis__autoscaling__v2_openapi.json` under `api/openapi-spec/v3` in the Kubernetes source.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from pathlib import Path
 
 from pointsman.render.schema import Field, Json
 
-ROOTS = ("io.k8s.api.apps.v1.Deployment", "io.k8s.api.core.v1.Service")
-"""The kinds that Pointsman renders; PodTemplateSpec is part of the first."""
+ROOTS = (
+    "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+    "io.k8s.api.apps.v1.Deployment",
+    "io.k8s.api.core.v1.Service",
+)
+"""The kinds that Pointsman renders; PodTemplateSpec is part of the first. Their status is the server's."""
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
-_HEADER = '''"""The fields of Deployment, Service and PodTemplateSpec that are more than plain values; generated, do not edit.
+_HEADER = '''"""The fields of the kinds that Pointsman renders, as far as they are more than plain values; generated, do not edit.
 
 To make it anew, see pointsman.render.generate.
 """
@@ -52,6 +56,8 @@ def table(documents: list[Json]) -> dict[str, dict[str, Field]]:
             raise ValueError(f"{name} is in none of the documents")
         fields: dict[str, Field] = {}
         for field, schema in sorted(schemas[name].get("properties", {}).items()):
+            if field == "status" and name in ROOTS:
+                continue
             entry = _field(schema, schemas)
             if entry is not None:
                 fields[field] = entry

@@ -1,4 +1,4 @@
-"""The fields of Deployment, Service and PodTemplateSpec that are more than plain values; generated, do not edit.
+"""The fields of the kinds that Pointsman renders, as far as they are more than plain values; generated, do not edit.
 
 To make it anew, see pointsman.render.generate.
 """
@@ -54,6 +54,9 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "volumeDevices": Field("list", "VolumeDevice", ("devicePath",)),
         "volumeMounts": Field("list", "VolumeMount", ("mountPath",)),
     },
+    "ContainerResourceMetricSource": {
+        "target": Field("object", "MetricTarget"),
+    },
     "ContainerRestartRule": {
         "exitCodes": Field("object", "ContainerRestartRuleOnExitCodes"),
     },
@@ -63,15 +66,11 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     "Deployment": {
         "metadata": Field("object", "ObjectMeta"),
         "spec": Field("object", "DeploymentSpec"),
-        "status": Field("object", "DeploymentStatus"),
     },
     "DeploymentSpec": {
         "selector": Field("object", "LabelSelector"),
         "strategy": Field("object", "DeploymentStrategy"),
         "template": Field("object", "PodTemplateSpec"),
-    },
-    "DeploymentStatus": {
-        "conditions": Field("list", "DeploymentCondition", ("type",)),
     },
     "DeploymentStrategy": {
         "rollingUpdate": Field("object", "RollingUpdateDeployment"),
@@ -126,6 +125,10 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     "ExecAction": {
         "command": Field("list"),
     },
+    "ExternalMetricSource": {
+        "metric": Field("object", "MetricIdentifier"),
+        "target": Field("object", "MetricTarget"),
+    },
     "FCVolumeSource": {
         "targetWWNs": Field("list"),
         "wwids": Field("list"),
@@ -134,8 +137,25 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "options": Field("map"),
         "secretRef": Field("object", "LocalObjectReference"),
     },
+    "HPAScalingRules": {
+        "policies": Field("list", "HPAScalingPolicy"),
+        "tolerance": Field("quantity"),
+    },
     "HTTPGetAction": {
         "httpHeaders": Field("list", "HTTPHeader"),
+    },
+    "HorizontalPodAutoscaler": {
+        "metadata": Field("object", "ObjectMeta"),
+        "spec": Field("object", "HorizontalPodAutoscalerSpec"),
+    },
+    "HorizontalPodAutoscalerBehavior": {
+        "scaleDown": Field("object", "HPAScalingRules"),
+        "scaleUp": Field("object", "HPAScalingRules"),
+    },
+    "HorizontalPodAutoscalerSpec": {
+        "behavior": Field("object", "HorizontalPodAutoscalerBehavior"),
+        "metrics": Field("list", "MetricSpec"),
+        "scaleTargetRef": Field("object", "CrossVersionObjectReference"),
     },
     "HostAlias": {
         "hostnames": Field("list"),
@@ -161,11 +181,19 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "sleep": Field("object", "SleepAction"),
         "tcpSocket": Field("object", "TCPSocketAction"),
     },
-    "LoadBalancerIngress": {
-        "ports": Field("list", "PortStatus"),
+    "MetricIdentifier": {
+        "selector": Field("object", "LabelSelector"),
     },
-    "LoadBalancerStatus": {
-        "ingress": Field("list", "LoadBalancerIngress"),
+    "MetricSpec": {
+        "containerResource": Field("object", "ContainerResourceMetricSource"),
+        "external": Field("object", "ExternalMetricSource"),
+        "object": Field("object", "ObjectMetricSource"),
+        "pods": Field("object", "PodsMetricSource"),
+        "resource": Field("object", "ResourceMetricSource"),
+    },
+    "MetricTarget": {
+        "averageValue": Field("quantity"),
+        "value": Field("quantity"),
     },
     "NodeAffinity": {
         "preferredDuringSchedulingIgnoredDuringExecution": Field("list", "PreferredSchedulingTerm"),
@@ -187,6 +215,11 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "labels": Field("map"),
         "managedFields": Field("list", "ManagedFieldsEntry"),
         "ownerReferences": Field("list", "OwnerReference", ("uid",)),
+    },
+    "ObjectMetricSource": {
+        "describedObject": Field("object", "CrossVersionObjectReference"),
+        "metric": Field("object", "MetricIdentifier"),
+        "target": Field("object", "MetricTarget"),
     },
     "PersistentVolumeClaimSpec": {
         "accessModes": Field("list"),
@@ -255,6 +288,10 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "metadata": Field("object", "ObjectMeta"),
         "spec": Field("object", "PodSpec"),
     },
+    "PodsMetricSource": {
+        "metric": Field("object", "MetricIdentifier"),
+        "target": Field("object", "MetricTarget"),
+    },
     "PreferredSchedulingTerm": {
         "preference": Field("object", "NodeSelectorTerm"),
     },
@@ -273,6 +310,9 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     },
     "ResourceFieldSelector": {
         "divisor": Field("quantity"),
+    },
+    "ResourceMetricSource": {
+        "target": Field("object", "MetricTarget"),
     },
     "ResourceRequirements": {
         "claims": Field("list", "ResourceClaim", ("name",)),
@@ -298,7 +338,6 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     "Service": {
         "metadata": Field("object", "ObjectMeta"),
         "spec": Field("object", "ServiceSpec"),
-        "status": Field("object", "ServiceStatus"),
     },
     "ServiceSpec": {
         "clusterIPs": Field("list"),
@@ -308,10 +347,6 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "ports": Field("list", "ServicePort", ("port", "protocol")),
         "selector": Field("map", atomic=True),
         "sessionAffinityConfig": Field("object", "SessionAffinityConfig"),
-    },
-    "ServiceStatus": {
-        "conditions": Field("list", "Condition", ("type",)),
-        "loadBalancer": Field("object", "LoadBalancerStatus"),
     },
     "SessionAffinityConfig": {
         "clientIP": Field("object", "ClientIPConfig"),

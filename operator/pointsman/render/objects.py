@@ -15,6 +15,7 @@ from pointsman.api.values import API_VERSION, WHOLE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pointsman.api.autoscaling import MetricSpec
     from pointsman.api.modeldeployment import Traffic
     from pointsman.api.modelrevision import ModelRevisionSpec
     from pointsman.render.schema import Json
@@ -24,6 +25,12 @@ SERVICE_PORT_NAME: Final = "http"
 
 PROGRESS_DEADLINE: Final = 600
 """Seconds; Kubernetes' own default for a Deployment."""
+
+CPU: Final = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+}
+"""Kubernetes' own default for an HPA without metrics."""
 
 _PER_PERCENT: Final = WHOLE // 100
 
@@ -75,7 +82,7 @@ def deployment(
     revision: str,
     namespace: str,
     spec: ModelRevisionSpec,
-    replicas: int,
+    replicas: int | None,
     min_ready: int = 0,
     owner: Owner,
 ) -> Json:
@@ -90,7 +97,7 @@ def deployment(
         revision: Name of the revision and of the Deployment.
         namespace: Where.
         spec: Spec of the revision.
-        replicas: Pods.
+        replicas: Pods; None where an HPA counts them: then the field is not ours.
         min_ready: Seconds of being ready after which a pod counts as available: to Pointsman, as warm. Changing it
             replaces no pod.
         owner: Whom it is deleted with.
@@ -100,7 +107,7 @@ def deployment(
         "kind": "Deployment",
         "metadata": _metadata(revision, namespace, names.labels(spec.deployment, revision), owner),
         "spec": {
-            "replicas": replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             "revisionHistoryLimit": 0,
             "minReadySeconds": min_ready,
             # The API server wants it above minReadySeconds; only dashboards read it.
@@ -108,6 +115,49 @@ def deployment(
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": names.selector(spec.deployment, revision)},
             "template": spec.template,
+        },
+    }
+
+
+def deployment_count(*, revision: str, namespace: str, replicas: int) -> Json:
+    """The number of pods alone, to be applied as `names.COUNTER`: the HPA takes the field over with its next change."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": revision, "namespace": namespace},
+        "spec": {"replicas": replicas},
+    }
+
+
+class Bounds(NamedTuple):
+    """Between which numbers of pods an HPA counts."""
+
+    fewest: int
+    most: int
+
+
+def autoscaler(
+    *, revision: str, deployment: str, namespace: str, bounds: Bounds, metrics: Sequence[MetricSpec], owner: Owner
+) -> Json:
+    """The HPA of a revision's Deployment.
+
+    Args:
+        revision: Name of the revision, of its Deployment and of the HPA.
+        deployment: Name of the ModelDeployment.
+        namespace: Where.
+        bounds: The numbers of pods between which it counts.
+        metrics: What it counts by; empty: CPU at 80 % of what is requested, as Kubernetes would fill in.
+        owner: Whom it is deleted with.
+    """
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": _metadata(revision, namespace, names.labels(deployment, revision), owner),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision},
+            "minReplicas": bounds.fewest,
+            "maxReplicas": bounds.most,
+            "metrics": [metric.dump() for metric in metrics] or [CPU],
         },
     }
 
