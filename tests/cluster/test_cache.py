@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.client import Listing
 from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD
 from tests.cluster.objects import model, obj, revision
 
@@ -46,11 +45,14 @@ def test_only_what_is_news_is_a_change() -> None:
 
 
 def names(cache: Cache) -> list[str]:
-    return sorted(obj["metadata"]["name"] for obj in cache.all(MODEL_REVISION))
+    return sorted(name for _, name in cache.names(MODEL_REVISION))
 
 
-def listing(version: int, *items: dict[str, Any]) -> Listing:
-    return Listing(resource_version=str(version), items=items)
+def counted(cache: Cache, version: int, *pages: list[dict[str, Any]], namespace: str | None = None) -> list[str]:
+    """The names of what a list in these pages, at this version, has changed."""
+    census = cache.census(MODEL_REVISION, namespace)
+    changes = [change for page in pages for change in census.page(page)] + census.end(str(version))
+    return sorted((change.before or change.after or {})["metadata"]["name"] for change in changes)
 
 
 def test_a_list_evicts_ghosts_and_keeps_what_is_newer_than_it() -> None:
@@ -58,17 +60,15 @@ def test_a_list_evicts_ghosts_and_keeps_what_is_newer_than_it() -> None:
     cache.put(revision("ghost", "churn", 2))
     cache.put(revision("stays", "churn", 3))
     cache.put(revision("newborn", "churn", 9))
-    changes = cache.replace(MODEL_REVISION, listing(5, revision("stays", "churn", 3), revision("missed", "churn", 4)))
+    assert counted(cache, 5, [revision("stays", "churn", 3)], [revision("missed", "churn", 4)]) == ["ghost", "missed"]
     assert names(cache) == ["missed", "newborn", "stays"]
-    changed = [(change.before or change.after or {})["metadata"]["name"] for change in changes]
-    assert sorted(changed) == ["ghost", "missed"]
 
 
 def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_on_its_way() -> None:
     cache = Cache()
     cache.put(revision("a", "churn", 2))
     cache.deleted(revision("a", "churn", 6))
-    cache.replace(MODEL_REVISION, listing(5, revision("a", "churn", 2)))
+    assert counted(cache, 5, [revision("a", "churn", 2)]) == []
     assert names(cache) == []
 
 
@@ -76,15 +76,22 @@ def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
     cache = Cache()
     cache.put(obj(MODEL_REVISION, "a", 1, namespace="one", spec={"deployment": "churn"}))
     cache.put(obj(MODEL_REVISION, "b", 1, namespace="two", spec={"deployment": "churn"}))
-    cache.replace(MODEL_REVISION, listing(5), "one")
+    counted(cache, 5, namespace="one")
     assert names(cache) == ["b"]
+
+
+def test_a_listed_object_does_not_name_its_kind() -> None:
+    cache = Cache()
+    bare = {key: value for key, value in revision("a", "churn", 2).items() if key not in ("apiVersion", "kind")}
+    assert counted(cache, 5, [bare]) == ["a"]
+    assert (cache.get(MODEL_REVISION, "ml", "a") or {})["kind"] == "ModelRevision"
 
 
 def test_graves_do_not_pile_up() -> None:
     cache = Cache()
     cache.deleted(revision("a", "churn", 6))
     for version in (7, 8, 9):
-        cache.replace(MODEL_REVISION, listing(version))
+        counted(cache, version)
     assert not cache._graves[MODEL_REVISION]
 
 
@@ -106,7 +113,7 @@ def test_children_are_found_by_their_owner(meta: dict[str, Any], owner: str | No
     cache = Cache()
     cache.put(obj(WORKLOAD, "churn-1", metadata=meta))
     found = cache.owned(WORKLOAD, ("ml", "churn"))
-    assert [child["metadata"]["name"] for child in found] == (["churn-1"] if owner else [])
+    assert [child.name for child in found] == (["churn-1"] if owner else [])
 
 
 def test_a_child_that_changes_hands_is_found_by_its_new_owner_only() -> None:

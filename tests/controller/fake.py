@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from pointsman.cluster.answers import Missing
-from pointsman.cluster.client import Listing
+from pointsman.cluster.client import Page
 from pointsman.cluster.kinds import Kind, kind_of
 from pointsman.errors import Conflict
 
@@ -56,11 +56,19 @@ class FakeApi:
         self.reads.append(f"get {kind.name} {name}")
         return copy.deepcopy(self._there(kind, namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Listing:
+    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Page:
         self.reads.append(f"list {kind.name} {labels}")
         items = tuple(copy.deepcopy(obj) for (named, _, _), obj in self.objects.items() if named == kind.name)
         assert namespace in (None, "ml")
-        return Listing(resource_version=str(self.version), items=items)
+        return Page(resource_version=str(self.version), items=items, following="")
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, labels: str | None = None
+    ) -> AsyncIterator[Page]:
+        yield await self.list(kind, namespace, labels=labels)
+
+    async def probe(self, kind: Kind, namespace: str | None = None) -> None:
+        await self.list(kind, namespace)
 
     async def create(self, obj: dict[str, Any]) -> dict[str, Any]:
         self._write(f"create {obj['kind']} {obj['metadata']['name']}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.cluster.cache import Change
+from pointsman.cluster.cache import Change, name_of
 from pointsman.controller.claims import Claims
 from tests.cluster.objects import model
 
@@ -43,8 +43,8 @@ PAIRS = [
 def test_the_older_one_holds_what_both_claim(older: list[str], newer: list[str], contested: str | None) -> None:
     first, second = claim("old", 1, *older), claim("new", 2, *newer)
     known = claims(second, first)
-    assert known.holder(first) is None
-    holder = known.holder(second)
+    assert known.holder(name_of(first)) is None
+    holder = known.holder(name_of(second))
     assert (holder and holder.hostname) == contested
     if holder is not None:
         assert (holder.gateway, holder.deployment) == ("gateways/models", "ml/old")
@@ -65,14 +65,14 @@ PARENTS = [
 @pytest.mark.parametrize(("older", "newer", "contested"), PARENTS)
 def test_only_listeners_in_common_are_contested(older: list[Any], newer: list[Any], *, contested: bool) -> None:
     first, second = claim("old", 1, "a", parents=older), claim("new", 2, "a", parents=newer)
-    assert (claims(first, second).holder(second) is not None) is contested
+    assert (claims(first, second).holder(name_of(second)) is not None) is contested
 
 
 def test_of_the_same_age_the_name_decides() -> None:
     first, second = claim("a", 1, "x"), claim("b", 1, "x")
     known = claims(first, second)
-    assert known.holder(first) is None
-    assert known.holder(second) is not None
+    assert known.holder(name_of(first)) is None
+    assert known.holder(name_of(second)) is not None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_who_waits_is_told_when_a_claim_ends(after: dict[str, Any] | None) -> No
     first, second = claim("old", 1, "a"), claim("new", 2, "a")
     known = claims(first, second)
     assert known.update(Change(before=first, after=after)) == {("ml", "new")}
-    assert known.holder(second) is None
+    assert known.holder(name_of(second)) is None
 
 
 def test_a_change_of_anything_else_wakes_nobody() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from typer.testing import CliRunner
 
 from pointsman.cli.command import app
 from pointsman.cluster.answers import Missing
-from pointsman.cluster.client import Listing
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, MODEL_RUNTIME, ROUTE, WATCHED, Kind
+from pointsman.cluster.client import Page
+from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROUTE, WATCHED, Kind
 from pointsman.controller.looks import NoReader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Pulse
@@ -19,7 +20,7 @@ from pointsman.errors import Terminal
 from pointsman.rollout import decision
 from pointsman.signals.reading import Reading
 from tests.cluster.objects import model, revision
-from tests.controller.fake import FakeApi
+from tests.controller.fake import FakeApi, until
 from tests.controller.test_reconcile import KEY, NOW
 
 
@@ -28,7 +29,7 @@ class Api(FakeApi):
 
     absent: tuple[Kind, ...] = ()
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Listing:
+    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Page:
         if kind in self.absent:
             raise Missing("404 page not found")
         return await super().list(kind, namespace, labels=labels)
@@ -50,30 +51,65 @@ def api() -> Iterator[Api]:
     return Api(model("churn"), revision("churn-1", "churn"))  # type: ignore[return-value]
 
 
+async def listed(ready: Operator, api: FakeApi, kinds: Iterable[Kind]) -> None:
+    """What Kopf's lists of these kinds answer, in pages of one object, reaches the operator."""
+    for kind in kinds:
+        items = (await api.list(kind)).items
+        pages = [items[at : at + 1] for at in range(len(items))] or [()]
+        for number, page in enumerate(pages):
+            following = {"continue": "more"} if number + 1 < len(pages) else {}
+            meta = {"resourceVersion": str(api.version), **following}
+            ready.listed(kind.path(), {"metadata": meta, "items": list(page)}, first=number == 0)
+
+
 async def test_before_anything_is_decided_everything_is_listed(api: Api) -> None:
-    primed = operator(api)
-    await primed.prime()
-    assert [read.split()[1] for read in api.reads] == [kind.name for kind in WATCHED]
-    assert primed.cache.size(MODEL_DEPLOYMENT) == primed.cache.size(MODEL_REVISION) == 1
-    assert len(primed.workers) == 1
+    api.store(model("fraud"))
+    ready = operator(api)
+    await ready.prepare()
+    ready._expect(WATCHED)
+    *others, last = WATCHED
+    await listed(ready, api, others)
+    working = asyncio.create_task(ready.workers.run())
+    await asyncio.sleep(0)
+    assert len(ready.workers) > 0
+    assert not api.writes
+    await listed(ready, api, [last])
+    assert set(ready.cache.names(MODEL_DEPLOYMENT)) == {("ml", "churn"), ("ml", "fraud")}
+    await until(lambda: {word.split()[1] for word in api.writes} >= {"ModelDeployment"})
+    ready.workers.stop()
+    await working
+
+
+async def test_a_list_that_begins_again_forgets_how_far_it_was(api: Api) -> None:
+    """A page that has expired: Kopf starts over, and what was deleted in between is in no page of the new list."""
+    ready = operator(api)
+    await ready.prepare()
+    ready._expect(WATCHED)
+    interrupted = {"metadata": {"resourceVersion": "2", "continue": "more"}, "items": [model("gone")]}
+    ready.listed(MODEL_DEPLOYMENT.path(), interrupted, first=True)
+    assert ("ml", "gone") in ready.cache.names(MODEL_DEPLOYMENT)
+    await listed(ready, api, [MODEL_DEPLOYMENT])
+    assert ready.cache.names(MODEL_DEPLOYMENT) == (("ml", "churn"),)
 
 
 async def test_without_the_gateway_api_it_works_and_does_not_watch_it(api: Api) -> None:
     api.absent = (GATEWAY, ROUTE)
     primed = operator(api)
-    await primed.prime()
+    await primed.prepare()
     assert set(primed._served) == set(WATCHED) - {GATEWAY, ROUTE}
 
 
 async def test_without_its_own_kinds_it_says_what_to_install(api: Api) -> None:
     api.absent = (MODEL_RUNTIME,)
     with pytest.raises(Terminal, match=r"modelruntimes\.pointsman\.dev: install Pointsman's CRDs"):
-        await operator(api).prime()
+        await operator(api).prepare()
 
 
 async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
     primed = operator(api)
-    await primed.prime()
+    await primed.prepare()
+    primed._expect(WATCHED)
+    await listed(primed, api, WATCHED)
     for key in list(primed.workers._agenda._ready):
         primed.workers._agenda.take(0)
         primed.workers._agenda.done(key)

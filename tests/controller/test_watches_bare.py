@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pointsman.cluster.connection import connect, watching_session
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, Json
 from tests.controller.operators import Place, place, until
 
 if TYPE_CHECKING:
@@ -79,18 +80,50 @@ async def test_without_rights_it_says_so_and_ends(place: Place) -> None:
     assert await running.process.wait() == 1
 
 
+@dataclass
+class Heard:
+    """What a watching session has told."""
+
+    paths: list[str] = field(default_factory=list)
+    pages: list[tuple[list[str], bool]] = field(default_factory=list)
+
+    def heard(self, path: str) -> None:
+        self.paths.append(path)
+
+    def listed(self, path: str, answer: Json, *, first: bool) -> None:
+        assert path == self.paths[-1]
+        self.pages.append(([item["metadata"]["name"] for item in answer["items"]], first))
+
+
 async def test_bookmarks_are_heard(place: Place) -> None:
-    heard: list[str] = []
+    told = Heard()
     api = await connect(str(place.cluster.kubeconfig))
     path = MODEL_DEPLOYMENT.path(place.namespace)
     async with (
-        await watching_session(api, heard.append) as session,
+        await watching_session(api, told) as session,
         session.get(f"{api.configuration.host}{path}", params={"watch": "true"}) as answer,
     ):
-        assert heard == [path]  # that it is answered is something
+        assert told.paths == [path]  # that it is answered is something
         await place.model("churn")
         async for chunk in answer.content.iter_chunked(1 << 20):
             assert b"churn" in chunk
             break
-    assert heard == [path, path]
+    assert told.paths == [path, path]
+    await api.close()
+
+
+async def test_who_lists_gets_none_of_the_objects_and_the_version_to_watch_from(place: Place) -> None:
+    for name in ("churn", "fraud"):
+        await place.model(name)
+    told = Heard()
+    api = await connect(str(place.cluster.kubeconfig))
+    url = api.configuration.host + MODEL_DEPLOYMENT.path(place.namespace)
+    async with await watching_session(api, told) as session:
+        async with session.get(url, params={"limit": "1"}) as answer:
+            first = await answer.json()
+        async with session.get(url, params={"limit": "1", "continue": first["metadata"]["continue"]}) as answer:
+            last = await answer.json()
+    assert first["items"] == last["items"] == []
+    assert int(last["metadata"]["resourceVersion"]) > 0
+    assert told.pages == [(["churn"], True), (["fraud"], False)]
     await api.close()

@@ -30,6 +30,7 @@ def key(name: str) -> Key:
 async def working(work: Callable[[Key], Awaitable[Done]], count: int = 2) -> AsyncIterator[tuple[Workers, Tally]]:
     tally = Tally()
     workers = Workers(work, count=count, gauge=tally)
+    workers.begin()
     running = asyncio.create_task(workers.run())
     try:
         yield workers, tally
@@ -118,6 +119,7 @@ async def test_stop_finishes_what_is_begun_and_begins_nothing_else() -> None:
         return Done()
 
     workers = Workers(work, count=1, gauge=Tally())
+    workers.begin()
     running = asyncio.create_task(workers.run())
     workers.add(key("begun"))
     workers.add(key("waits"))
@@ -128,3 +130,21 @@ async def test_stop_finishes_what_is_begun_and_begins_nothing_else() -> None:
     await running
     assert finished == ["begun"]
     assert len(workers) == 1
+
+
+async def test_before_it_begins_what_comes_in_waits() -> None:
+    done: list[str] = []
+
+    async def work(key: Key) -> Done:
+        done.append(key.name)
+        return Done()
+
+    workers = Workers(work, count=1, gauge=Tally())
+    running = asyncio.create_task(workers.run())
+    workers.add(key("early"))
+    await asyncio.sleep(0)
+    assert (done, len(workers)) == ([], 1)
+    workers.begin()
+    await until(lambda: done == ["early"])
+    workers.stop()
+    await running

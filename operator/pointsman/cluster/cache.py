@@ -1,4 +1,4 @@
-"""The last-seen objects: plain dicts without what nobody reads, never older than what was seen before.
+"""The last-seen objects: without what nobody reads, packed as JSON, never older than what was seen before.
 
 A hint, not the truth: a watch that was interrupted hides deletions, so every kind is listed again from time to time
 and what is irreversible names the resourceVersion that it saw.
@@ -6,13 +6,13 @@ and what is irreversible names the resourceVersion that it saw.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api.names import DEPLOYMENT
-from pointsman.cluster.client import Listing
 from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of
 
 Name = tuple[str, str]
@@ -39,6 +39,36 @@ class Change:
 
     before: Json | None
     after: Json | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """An object as last seen; a tenth of the memory of its dict. `going`: it is being deleted."""
+
+    name: str
+    uid: str
+    version: str
+    going: bool
+    owner: Name | None
+    packed: bytes
+
+    @classmethod
+    def of(cls, obj: Json) -> Seen:
+        """The object, packed."""
+        meta = obj["metadata"]
+        return cls(
+            name=meta["name"],
+            uid=meta.get("uid", ""),
+            version=meta["resourceVersion"],
+            going="deletionTimestamp" in meta,
+            owner=owner_of(obj),
+            packed=json.dumps(obj, separators=(",", ":")).encode(),
+        )
+
+    def load(self) -> dict[str, Any]:
+        """The object."""
+        obj: dict[str, Any] = json.loads(self.packed)
+        return obj
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,82 +118,115 @@ class Cache:
     """Objects by kind, namespace and name, and by the ModelDeployment they belong to."""
 
     def __init__(self) -> None:
-        self._objects: dict[Kind, dict[Name, dict[str, Any]]] = defaultdict(dict)
+        self._objects: dict[Kind, dict[Name, Seen]] = defaultdict(dict)
         self._owned: dict[Kind, dict[Name, set[Name]]] = defaultdict(lambda: defaultdict(set))
         self._graves: dict[Kind, dict[Name, _Grave]] = defaultdict(dict)
         self._listings: dict[Kind, int] = defaultdict(int)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+    def seen(self, kind: Kind, namespace: str, name: str) -> Seen | None:
         """The object as last seen."""
         return self._objects[kind].get((namespace, name))
 
-    def all(self, kind: Kind) -> Iterator[dict[str, Any]]:
-        """All objects of a kind."""
-        yield from self._objects[kind].values()
+    def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object as last seen, unpacked."""
+        seen = self.seen(kind, namespace, name)
+        return None if seen is None else seen.load()
 
-    def owned(self, kind: Kind, owner: Name) -> tuple[dict[str, Any], ...]:
+    def names(self, kind: Kind) -> tuple[Name, ...]:
+        """The names of all objects of a kind."""
+        return tuple(self._objects[kind])
+
+    def every(self, kind: Kind) -> tuple[Seen, ...]:
+        """All objects of a kind."""
+        return tuple(self._objects[kind].values())
+
+    def all(self, kind: Kind) -> Iterator[dict[str, Any]]:
+        """All objects of a kind, unpacked one after the other."""
+        return (seen.load() for seen in self.every(kind))
+
+    def owned(self, kind: Kind, owner: Name) -> tuple[Seen, ...]:
         """The objects of a kind that belong to a ModelDeployment, by name."""
         names = self._owned[kind].get(owner, ())
         return tuple(self._objects[kind][name] for name in sorted(names))
-
-    def size(self, kind: Kind) -> int:
-        """How many objects of a kind there are."""
-        return len(self._objects[kind])
 
     def put(self, obj: Json) -> Change | None:
         """What a watch, a list, a read or a write of ours answered; None: nothing newer than what is here."""
         kind, name, version = kind_of(obj), name_of(obj), version_of(obj)
         before = self._objects[kind].get(name)
-        if before is not None and version_of(before) >= version:
+        if before is not None and int(before.version) >= version:
             return None
         grave = self._graves[kind].get(name)
         if grave is not None and grave.version >= version:
             return None
-        after = slim(obj)
+        kept = slim(obj)
+        after = Seen.of(kept)
         self._remove(kind, name)
         self._objects[kind][name] = after
-        if (owner := owner_of(after)) is not None:
-            self._owned[kind][owner].add(name)
-        return Change(before=before, after=after)
+        if after.owner is not None:
+            self._owned[kind][after.owner].add(name)
+        return Change(before=None if before is None else before.load(), after=kept)
 
     def deleted(self, obj: Json) -> Change | None:
         """What a watch reports as deleted; None: a newer one of that name is here, or none was."""
         kind, name, version = kind_of(obj), name_of(obj), version_of(obj)
         self._graves[kind][name] = _Grave(version=version, listings=self._listings[kind])
         before = self._objects[kind].get(name)
-        if before is None or version_of(before) > version:
+        if before is None or int(before.version) > version:
             return None
-        return self._remove(kind, name)
+        return self._gone(kind, name)
 
     def missing(self, kind: Kind, namespace: str, name: str) -> Change | None:
         """What a live read did not find."""
-        return self._remove(kind, (namespace, name))
+        return self._gone(kind, (namespace, name))
 
-    def replace(self, kind: Kind, listing: Listing, namespace: str | None = None) -> list[Change]:
-        """All there is of a kind (in a namespace): the changes that no watch has told, ghosts evicted."""
-        at = int(listing.resource_version)
-        there = {name_of(item) for item in listing.items}
+    def census(self, kind: Kind, namespace: str | None = None) -> Census:
+        """Take in all there is of a kind (in a namespace), page by page."""
+        return Census(self, kind, namespace)
+
+    def evict(self, kind: Kind, there: Iterable[Name], *, namespace: str | None, version: int) -> list[Change]:
+        """Forget what a list at this version does not show."""
+        listed = frozenset(there)
         ghosts = [
             name
-            for name, obj in self._objects[kind].items()
-            if name not in there and version_of(obj) <= at and namespace in (None, name[0])
+            for name, seen in self._objects[kind].items()
+            if name not in listed and int(seen.version) <= version and namespace in (None, name[0])
         ]
-        changes = [change for item in listing.items if (change := self.put(item)) is not None]
-        changes += [change for name in ghosts if (change := self._remove(kind, name)) is not None]
         self._listings[kind] += 1
         # A list that was on its way when an object went can bring it back: so graves outlive the next two lists.
         self._graves[kind] = {
             name: grave for name, grave in self._graves[kind].items() if grave.listings >= self._listings[kind] - 2
         }
-        return changes
+        return [change for name in ghosts if (change := self._gone(kind, name)) is not None]
 
-    def _remove(self, kind: Kind, name: Name) -> Change | None:
+    def _gone(self, kind: Kind, name: Name) -> Change | None:
+        before = self._remove(kind, name)
+        return None if before is None else Change(before=before.load(), after=None)
+
+    def _remove(self, kind: Kind, name: Name) -> Seen | None:
         before = self._objects[kind].pop(name, None)
-        if before is None:
-            return None
-        if (owner := owner_of(before)) is not None:
-            names = self._owned[kind][owner]
+        if before is not None and before.owner is not None:
+            names = self._owned[kind][before.owner]
             names.discard(name)
             if not names:
-                del self._owned[kind][owner]
-        return Change(before=before, after=None)
+                del self._owned[kind][before.owner]
+        return before
+
+
+class Census:
+    """One list of a kind that comes in pages: what no watch has told, ghosts evicted at its end."""
+
+    def __init__(self, cache: Cache, kind: Kind, namespace: str | None) -> None:
+        self._cache = cache
+        self._kind = kind
+        self._namespace = namespace
+        self._there: set[Name] = set()
+
+    def page(self, items: Iterable[Json]) -> list[Change]:
+        """Some of the objects, `apiVersion` and `kind` or not: the changes."""
+        typed = [{"apiVersion": self._kind.api_version, "kind": self._kind.name, **item} for item in items]
+        self._there.update(map(name_of, typed))
+        return [change for obj in typed if (change := self._cache.put(obj)) is not None]
+
+    def end(self, version: str) -> list[Change]:
+        """That was all there is at this resourceVersion: the changes."""
+        return self._cache.evict(self._kind, self._there, namespace=self._namespace, version=int(version))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from pointsman.errors import Retryable, Unavailable
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
-_CHUNK = 500  # objects of one answer to a list
+PAGE = 500  # objects of one answer to a list
 _TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 
@@ -31,11 +31,22 @@ Tally = Callable[[str, str, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
-    """All objects of a kind at one moment."""
+class Page:
+    """Some of the objects of a kind at one moment; `following` leads to the next, empty on the last."""
 
-    resource_version: str
     items: tuple[dict[str, Any], ...]
+    resource_version: str
+    following: str
+
+    @classmethod
+    def of(cls, answer: Json) -> Page:
+        """The answer to a list."""
+        meta = answer["metadata"]
+        return cls(
+            items=tuple(answer["items"] or ()),
+            resource_version=meta["resourceVersion"],
+            following=meta.get("continue") or "",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,26 +93,29 @@ class Client:
         """The object as it is now."""
         return await self._send(_Request(verb="get", kind=kind, path=kind.path(namespace, name)))
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Listing:
-        """All objects of a kind (in a namespace, with these labels); `apiVersion` and `kind` filled in."""
-        items: list[dict[str, Any]] = []
-        resource_version = ""
-        async for page in self._pages(kind, namespace, labels):
-            items += ({"apiVersion": kind.api_version, "kind": kind.name, **item} for item in page["items"])
-            resource_version = page["metadata"]["resourceVersion"]
-        return Listing(resource_version=resource_version, items=tuple(items))
+    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Page:
+        """All objects of a kind (in a namespace, with these labels), as one page."""
+        pages = [page async for page in self.pages(kind, namespace, labels=labels)]
+        return replace(pages[-1], items=tuple(item for page in pages for item in page.items))
 
-    async def _pages(self, kind: Kind, namespace: str | None, labels: str | None) -> AsyncIterator[dict[str, Any]]:
-        query = {"limit": str(_CHUNK)} | ({"labelSelector": labels} if labels else {})
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, labels: str | None = None
+    ) -> AsyncIterator[Page]:
+        """The same, some at a time."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
-            page = await self._send(
+            answer = await self._send(
                 _Request(verb="list", kind=kind, path=kind.path(namespace), query=query, timeout=_LIST_TIMEOUT)
             )
+            page = Page.of(answer)
             yield page
-            following = page["metadata"].get("continue")
-            if not following:
+            if not page.following:
                 return
-            query["continue"] = following
+            query["continue"] = page.following
+
+    async def probe(self, kind: Kind, namespace: str | None = None) -> None:
+        """Whether a kind can be listed: Missing where it is not served, Refused where we may not."""
+        await self._send(_Request(verb="list", kind=kind, path=kind.path(namespace), query={"limit": "1"}))
 
     async def create(self, obj: Json) -> dict[str, Any]:
         """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way.

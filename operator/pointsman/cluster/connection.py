@@ -9,13 +9,14 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
+from pointsman.cluster.kinds import Json
 from pointsman.errors import Terminal
 
 POOL = 32  # connections; without a limit a restart with thousands of objects trips the API server's max-in-flight
@@ -116,19 +117,36 @@ async def authorization(client: ApiClient) -> dict[str, str]:
     return headers
 
 
-async def watching_session(client: ApiClient, heard: Callable[[str], None]) -> aiohttp.ClientSession:
-    """A session of its own for Kopf, which closes it when the credentials expire.
+class Listener(Protocol):
+    """Who is told what a watching session hears."""
 
-    `heard(path)` is called with every piece of a watch or list that arrives, bookmarks included: Kopf itself does not tell.
-    """
+    def heard(self, path: str) -> None:
+        """A piece of a watch or list of this URL path has arrived, bookmarks included: Kopf itself does not tell."""
+
+    def listed(self, path: str, answer: Json, *, first: bool) -> None:
+        """A page of a list of this URL path, the first one or another.
+
+        Kopf gets an empty one instead: it would start a task for each object, and forget what is gone when it lists again.
+        """
+
+
+async def watching_session(client: ApiClient, listener: Listener) -> aiohttp.ClientSession:
+    """A session of its own for Kopf, which closes it when the credentials expire."""
 
     class Listened(aiohttp.ClientResponse):
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
             if self.ok:
-                heard(self.url.path)
-                self.content = _Overheard(self.content, lambda: heard(self.url.path))  # type: ignore[assignment]
+                listener.heard(self.url.path)
+                self.content = _Overheard(self.content, lambda: listener.heard(self.url.path))  # type: ignore[assignment]
             return self
+
+        async def json(self, **how: Any) -> Any:
+            answer = await super().json(**how)
+            if self.ok and "items" in answer:
+                listener.listed(self.url.path, answer, first="continue" not in self.url.query)
+                answer["items"] = []
+            return answer
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=POOL, ssl=tls(client)),

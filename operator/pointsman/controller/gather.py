@@ -13,7 +13,7 @@ from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentSt
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
-from pointsman.cluster.cache import Cache
+from pointsman.cluster.cache import Cache, Seen
 from pointsman.cluster.kinds import (
     GATEWAY,
     MODEL_DEPLOYMENT,
@@ -24,6 +24,7 @@ from pointsman.cluster.kinds import (
     SERVICE,
     WORKLOAD,
     Json,
+    Kind,
 )
 from pointsman.controller.claims import Claims
 from pointsman.controller.keys import Key
@@ -31,7 +32,7 @@ from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
 from pointsman.rollout.observed import Deployment, Observed, Revision, Runtime, Settings
 
-_REMEMBERED = 4096  # parsed objects
+_REMEMBERED = 2048  # parsed objects: those of hundreds of rollouts at a time
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
@@ -50,51 +51,41 @@ class Gatherer:
 
         Raises Terminal where an object does not read as its kind, which its schema should have prevented.
         """
-        obj = self._cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)
-        if obj is None or "deletionTimestamp" in obj["metadata"]:
+        deployment = self._cache.seen(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if deployment is None or deployment.going:
             return None
-        route = self._cache.get(ROUTE, key.namespace, key.name)
+        route = self._cache.seen(ROUTE, key.namespace, key.name)
         return Observed(
-            deployment=self._read(obj, _deployment),
+            deployment=self._read(deployment, _deployment),
             settings=self._settings,
-            revisions=self._each(MODEL_REVISION, key, lambda revision: self._read(revision, _revision)),
-            workloads=self._each(WORKLOAD, key, lambda workload: workload),
-            services=self._each(SERVICE, key, lambda service: service),
-            route=route if route is not None and not _going(route) else None,
-            runtimes={
-                obj["metadata"]["name"]: self._read(obj, runtime)
-                for obj in self._cache.all(MODEL_RUNTIME)
-                if not _going(obj)
-            },
-            policies={
-                obj["metadata"]["name"]: self._read(obj, policy)
-                for obj in self._cache.all(ROLLOUT_POLICY)
-                if not _going(obj)
-            },
-            gateways=frozenset(
-                f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
-                for gateway in self._cache.all(GATEWAY)
-            ),
-            holder=self._claims.holder(obj),
+            revisions=self._owned(MODEL_REVISION, key, lambda revision: self._read(revision, _revision)),
+            workloads=self._owned(WORKLOAD, key, Seen.load),
+            services=self._owned(SERVICE, key, Seen.load),
+            route=route.load() if route is not None and not route.going else None,
+            runtimes=self._every(MODEL_RUNTIME, runtime),
+            policies=self._every(ROLLOUT_POLICY, policy),
+            gateways=frozenset(map("/".join, self._cache.names(GATEWAY))),
+            holder=self._claims.holder(key.owner),
             refusals=memory.refused(now),
             evidence=memory.evidence,
             reading=memory.reading,
         )
 
-    def _each(self, kind: Any, key: Key, read: Callable[[dict[str, Any]], T]) -> Mapping[str, T]:
-        owned = self._cache.owned(kind, key.owner)
-        return {obj["metadata"]["name"]: read(obj) for obj in owned if not _going(obj)}
+    def _owned(self, kind: Kind, key: Key, read: Callable[[Seen], T]) -> Mapping[str, T]:
+        return {seen.name: read(seen) for seen in self._cache.owned(kind, key.owner) if not seen.going}
 
-    def _read(self, obj: Json, read: Callable[[Json], T]) -> T:
+    def _every(self, kind: Kind, read: Callable[[Json], T]) -> Mapping[str, T]:
+        return {seen.name: self._read(seen, read) for seen in self._cache.every(kind) if not seen.going}
+
+    def _read(self, seen: Seen, read: Callable[[Json], T]) -> T:
         """Parsed once for each resourceVersion: a revision carries its whole record."""
-        uid, version = obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
-        known = self._parsed.get(uid)
-        if known is None or known[0] != version:
-            known = (version, read(obj))
-            self._parsed[uid] = known
+        known = self._parsed.get(seen.uid)
+        if known is None or known[0] != seen.version:
+            known = (seen.version, read(seen.load()))
+            self._parsed[seen.uid] = known
             if len(self._parsed) > _REMEMBERED:
                 self._parsed.popitem(last=False)
-        self._parsed.move_to_end(uid)
+        self._parsed.move_to_end(seen.uid)
         parsed: T = known[1]
         return parsed
 
@@ -118,10 +109,6 @@ def falling(observed: Observed, memory: Memory) -> frozenset[str]:
 def _counts(workload: Json) -> tuple[int, int]:
     status = workload.get("status") or {}
     return int(status.get("readyReplicas") or 0), int(status.get("availableReplicas") or 0)
-
-
-def _going(obj: Json) -> bool:
-    return "deletionTimestamp" in obj["metadata"]
 
 
 def _deployment(obj: Json) -> Deployment:

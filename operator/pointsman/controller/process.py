@@ -120,16 +120,16 @@ async def _work(operator: Operator, api: Any, leadership: Leadership, probes: Pr
     ended = asyncio.Event()  # of Kopf: after what is being worked on
     keeping = asyncio.create_task(leadership.keep(), name="lease")  # from now on, however long the first list takes
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    priming = asyncio.create_task(operator.prime(), name="prime")
-    everything = [keeping, stopping, priming]
+    preparing = asyncio.create_task(operator.prepare(), name="prepare")
+    everything = [keeping, stopping, preparing]
     try:
         done = await _first(*everything)
         if stopping in done:
             return 0
         if keeping in done:
             return _verdict(done)
-        priming.result()
-        everything.remove(priming)
+        preparing.result()
+        everything.remove(preparing)
         workers = asyncio.create_task(operator.workers.run(), name="workers")
         watching = asyncio.create_task(operator.watch(api.configuration.host, api, ended, stop.set), name="watches")
         everything += [

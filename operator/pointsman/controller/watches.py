@@ -20,6 +20,19 @@ Seen = Callable[[str | None, dict[str, Any]], None]
 """Called with the type of an event (None: listed, else ADDED, MODIFIED or DELETED) and the object."""
 
 
+class _NoDifferences(kopf.DiffBaseStorage):
+    """We ask Kopf for no differences; finding them means copying every object that changes, several times."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        raise NotImplementedError  # nothing of Kopf's is written to anybody's object
+
+
 def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True  # a Lease decides who works
@@ -27,7 +40,8 @@ def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     settings.posting.enabled = False  # our own recorder
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = _NoDifferences()
+    settings.queueing.idle_timeout = 0.1  # of the task that Kopf starts for each object that changes
     settings.watching.chunk_size = 500
     settings.watching.inactivity_timeout = 70  # the API server sends a bookmark a minute
     settings.watching.reconnect_backoff = 0.1

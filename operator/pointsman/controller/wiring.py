@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -10,16 +11,16 @@ from typing import Any
 import structlog
 
 from pointsman.cluster.answers import Missing
-from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.client import Client
+from pointsman.cluster.cache import Cache, Census, Change
+from pointsman.cluster.client import Client, Page
 from pointsman.cluster.connection import watching_session
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, WATCHED, Kind
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, WATCHED, Json, Kind
 from pointsman.cluster.recorder import Recorder
 from pointsman.controller import watches
 from pointsman.controller.catalogue import Catalogue
 from pointsman.controller.claims import Claims
 from pointsman.controller.gather import Gatherer
-from pointsman.controller.keys import Key, key_of
+from pointsman.controller.keys import Key
 from pointsman.controller.looks import Looks, Reader
 from pointsman.controller.memory import Memories
 from pointsman.controller.metrics import Metrics
@@ -70,20 +71,21 @@ class Operator:
         self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
         metrics.queue(lambda: len(self.workers))
         self._served: tuple[Kind, ...] = ()
+        self._watched: dict[str, tuple[Kind, str | None]] = {}  # by URL path
+        self._unlisted: set[str] = set()  # URL paths
+        self._censuses: dict[str, Census] = {}  # by URL path
+        self._begun = False
         self._more = asyncio.Event()  # kinds are served that were not before: watch anew
 
-    async def prime(self) -> None:
-        """List everything once: what is absent from a cache that is not full is not absent from the cluster.
+    async def prepare(self) -> None:
+        """Find out which kinds are served.
 
-        Raises Terminal where the CRDs are not installed.
+        Raises Terminal where the CRDs are not installed, Refused where we may not list what we need.
         """
-        self._served = tuple([kind for kind in WATCHED if await self._relist(kind)])
-        for kind in (MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY):
-            for obj in self.cache.all(kind):
-                self.workers.add(key_of(obj))
+        self._served = tuple([kind for kind in WATCHED if await self._is_served(kind)])
 
     async def relist(self) -> None:
-        """List everything again from time to time, until cancelled: a watch that was interrupted hides deletions."""
+        """List everything again from time to time, until cancelled: whatever a watch has missed."""
         while True:
             await asyncio.sleep(self.settings.relist_every)
             for kind in WATCHED:
@@ -96,19 +98,44 @@ class Operator:
                         self._served = (*self._served, kind)
                         self._more.set()
 
+    def heard(self, path: str) -> None:
+        """A watch is alive."""
+        self.pulse.heard(path)
+
+    def listed(self, path: str, answer: Json, *, first: bool) -> None:
+        """A page of a list that Kopf has asked for, at its start or after a watch that was interrupted for too long."""
+        kind, namespace = self._watched[path]
+        if first:
+            self._censuses[path] = self.cache.census(kind, namespace)
+        page = Page.of(answer)
+        self._count(self._censuses[path], page)
+        if not page.following:
+            self._unlisted.discard(path)
+        if not self._unlisted and not self._begun:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Reconcile from now on: before everything is listed, what is absent here is not absent from the cluster."""
+        self._begun = True
+        gc.freeze()  # what was listed stays: the collector need not look at it again and again
+        for kind in (MODEL_RUNTIME, ROLLOUT_POLICY, MODEL_DEPLOYMENT):
+            for name in self.cache.names(kind):
+                self.workers.add(Key(kind.name, *name))
+        self.workers.begin()
+
     async def watch(self, server: str, api: Any, stop: asyncio.Event, on_signal: Callable[[], None]) -> None:
         """Watch all kinds that are served until `stop`; returns earlier or raises where a watch is dead for good."""
         while not stop.is_set():
             self._more.clear()
             kinds = self._served
-            self.pulse.expect([path for kind in kinds for path in self._paths(kind)])
+            self._expect(kinds)
             ended = asyncio.Event()
             forward = asyncio.create_task(_first(stop, self._more, ended))
             try:
                 await watches.watch(
                     kinds,
                     server=server,
-                    session=partial(watching_session, api, self.pulse.heard),
+                    session=partial(watching_session, api, self),
                     seen=self._seen,
                     namespaces=self.settings.namespaces,
                     stop=ended,
@@ -124,13 +151,10 @@ class Operator:
             return await self._rollouts.reconcile(key)
         return await self._catalogue.reconcile(key)
 
-    async def _relist(self, kind: Kind) -> bool:
-        """List a kind into the cache; whether it is served at all."""
+    async def _is_served(self, kind: Kind) -> bool:
         try:
             for namespace in self._namespaces(kind):
-                listing = await self.client.list(kind, namespace, labels=kind.selector)
-                for change in self.cache.replace(kind, listing, namespace):
-                    self._learn(change)
+                await self.client.probe(kind, namespace)
         except Missing as missing:
             if kind.optional:
                 return False
@@ -139,11 +163,34 @@ class Operator:
             ) from missing
         return True
 
+    async def _relist(self, kind: Kind) -> bool:
+        """List a kind into the cache; whether it is served at all."""
+        try:
+            for namespace in self._namespaces(kind):
+                census = self.cache.census(kind, namespace)
+                async for page in self.client.pages(kind, namespace, labels=kind.selector):
+                    self._count(census, page)
+        except Missing:
+            return False
+        return True
+
+    def _count(self, census: Census, page: Page) -> None:
+        changes = census.page(page.items)
+        if not page.following:
+            changes += census.end(page.resource_version)
+        for change in changes:
+            self._learn(change)
+
+    def _expect(self, kinds: Iterable[Kind]) -> None:
+        """Kopf is going to list and watch these."""
+        self._watched = {
+            kind.path(namespace): (kind, namespace) for kind in kinds for namespace in self._namespaces(kind)
+        }
+        self._unlisted = set(self._watched)
+        self.pulse.expect(list(self._watched))
+
     def _namespaces(self, kind: Kind) -> Iterable[str | None]:
         return self.settings.namespaces if kind.namespaced and self.settings.namespaces else (None,)
-
-    def _paths(self, kind: Kind) -> Iterable[str]:
-        return (kind.path(namespace) for namespace in self._namespaces(kind))
 
     def _seen(self, type_: str | None, obj: dict[str, Any]) -> None:
         change = self.cache.deleted(obj) if type_ == "DELETED" else self.cache.put(obj)

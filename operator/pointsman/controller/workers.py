@@ -47,6 +47,7 @@ class Workers:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._begun = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._agenda)
@@ -57,20 +58,26 @@ class Workers:
         self._rouse()
 
     async def run(self) -> None:
-        """Work until `stop`, and then to the end of what is being worked on."""
+        """Work from `begin` until `stop`, and then to the end of what is being worked on."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._count):
                 group.create_task(self._worker(), name=f"worker {number}")
 
+    def begin(self) -> None:
+        """Take keys from now on."""
+        self._begun.set()
+
     def stop(self) -> None:
         """Take no more keys."""
         self._stopping = True
+        self._begun.set()
         if self._timer is not None:
             self._timer.cancel()
         while self._idle:
             self._rouse()
 
     async def _worker(self) -> None:
+        await self._begun.wait()
         while (key := await self._next()) is not None:
             try:
                 await self._reconcile(key)
