@@ -16,7 +16,7 @@ from aiohttp import web
 from hack.cluster.shell import run
 from pointsman.cluster import connection
 from pointsman.cluster.client import Client
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, Json
 from pointsman.errors import Terminal, Unavailable
 
 FIRST, SECOND = "first", "second"  # tokens
@@ -83,6 +83,16 @@ class Pod:
         (self.folder / "..new").rename(self.folder / "..data")
 
 
+class _Deaf:
+    """Nobody wants to know."""
+
+    def heard(self, path: str) -> None:
+        pass
+
+    def listed(self, path: str, answer: Json, *, first: bool) -> None:
+        pass
+
+
 @pytest.fixture
 def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pod]:
     made = Pod(tmp_path / "serviceaccount")
@@ -130,7 +140,7 @@ async def test_an_authority_that_was_replaced_is_trusted_from_the_next_request_o
 ) -> None:
     async with (
         serving(tmp_path, pod, monkeypatch) as (server, api, client),
-        await connection.watching_session(api, lambda _: None) as session,
+        await connection.watching_session(api, _Deaf()) as session,
     ):
         url = f"https://127.0.0.1:{server.port}/apis"
         assert (await session.get(url)).ok
