@@ -86,6 +86,13 @@ class Decisions:
                 self.undone.append(attempt)
 
 
+def deciders(world: World) -> list[tuple[str, str | None]]:
+    """Who ended each revision's attempts, as the record says."""
+    revisions = sorted(name for kind, name in world.objects if kind == "ModelRevision")
+    records = {name: world.objects["ModelRevision", name]["status"].attempts for name in revisions}
+    return [(name, attempt.decided_by) for name, attempts in records.items() for attempt in attempts]
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_a_crash_before_any_write_changes_nothing_about_the_end(story: str) -> None:
     make, act, ends = STORIES[story]
@@ -104,6 +111,8 @@ def test_a_crash_before_any_write_changes_nothing_about_the_end(story: str) -> N
             key for key in world.objects if key[0] != "ModelRevision"
         }:
             wrong.append((number, world.writes[number][1:], sorted(fork.objects), [], []))
+        elif deciders(fork) != deciders(world):
+            wrong.append((number, world.writes[number][1:], deciders(fork), [], []))
     assert wrong == []
 
 

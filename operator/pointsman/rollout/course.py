@@ -94,7 +94,7 @@ def _keep_word(draft: Draft, revision: str, rollout: RolloutStatus) -> None:
         reason="Harm" if named else why,
         gate=why if named else None,
         message=said or f"{why}, as the route says",
-        decided_by="evidence" if named else "route",
+        decided_by="evidence" if named else _DECIDERS.get(why, "evidence"),
     )
 
 
@@ -224,7 +224,17 @@ def _promoted(draft: Draft) -> None:
     draft.policy = None
 
 
-_DECIDERS = {"Approved": "annotation", "PromotedByHand": "annotation", "StableUnavailable": "readiness"}
+_DECIDERS = {
+    "Aborted": "annotation",
+    "Approved": "annotation",
+    "CandidateCrashing": "readiness",
+    "CandidateUnavailable": "readiness",
+    "PromotedByHand": "annotation",
+    "SpecChanged": "spec",
+    "SpecReverted": "spec",
+    "StableUnavailable": "readiness",
+}
+"""Who decides for a reason; for every other one it is the evidence."""
 
 
 def start(draft: Draft) -> None:
