@@ -72,3 +72,14 @@ def test_times_keep_their_microseconds_on_the_wire_and_back() -> None:
     action = Action(name="abort", value="churn-81d0aa37/1", at=at)
     assert action.dump()["at"] == "2026-11-21T08:00:00.123456Z"
     assert Action.model_validate(action.dump()) == action
+
+
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000000Z"),
+        ("2026-01-01T00:00:00+14:00", "2025-12-31T10:00:00.000000Z"),
+    ],
+)
+def test_a_time_keeps_its_moment_whatever_its_zone(read: str, written: str) -> None:
+    assert Action.model_validate({"name": "abort", "value": "x/1", "at": read}).dump()["at"] == written

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from pointsman.controller.keys import deployment
 from pointsman.controller.memory import Memory
 from pointsman.errors import Unavailable
 from pointsman.rollout.observed import Observed, Settings
-from pointsman.rollout.plan import Apply, Delete, Plan
+from pointsman.rollout.plan import Apply, Delete, Event, Plan
 from tests.cluster.objects import model, obj, revision
 from tests.controller.fake import FakeApi
 
@@ -44,9 +44,17 @@ class Scene:
     cache: Cache
     memory: Memory
     learnt: list[Change]
+    told: list[Event] = field(default_factory=list)
 
     def carrier(self) -> Carrier:
-        return Carrier(self.api, self.cache, self.memory, namespace="ml", learnt=self.learnt.append)  # type: ignore[arg-type]
+        return Carrier(
+            self.api,  # type: ignore[arg-type]
+            self.cache,
+            self.memory,
+            namespace="ml",
+            learnt=self.learnt.append,
+            tell=self.told.append,
+        )
 
     def observed(self) -> Observed:
         gatherer = Gatherer(self.cache, Claims(), Settings(storage_initializer="x"))
@@ -112,6 +120,13 @@ async def test_the_order_of_writes(scene: Scene) -> None:
     assert await scene.out(full(scene)) is Outcome.CHANGED
     assert scene.api.writes == IN_ORDER
     assert scene.api.reads == []
+
+
+async def test_what_a_write_has_to_say_is_said_where_it_changes_something(scene: Scene) -> None:
+    said = Event(type="Warning", reason="SetBack", message="it is set back", action="SetBack")
+    for _ in ("changes it", "is known to change nothing"):
+        await scene.out(Plan(after=(replace(scene.apply(SERVICE, "churn-1", port=81), event=said),)))
+        assert scene.told == [said]
 
 
 async def test_the_cache_shows_our_own_writes_at_once(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from pointsman.controller.gather import Gatherer
 from pointsman.controller.keys import deployment
 from pointsman.controller.memory import Memories
 from pointsman.controller.reconcile import Reconciler, World
-from pointsman.errors import Conflict, Unavailable
+from pointsman.errors import Conflict, Terminal, Unavailable
 from pointsman.rollout.observed import Observed, Settings
 from pointsman.rollout.plan import Apply, Event, Plan
 from pointsman.rollout.record import Evidence
@@ -85,6 +85,15 @@ def workload(name: str, ready: int) -> dict[str, Any]:
 
 def pod(name: str) -> dict[str, Any]:
     return obj(POD, name, status={"conditions": []})
+
+
+async def test_what_cannot_be_read_is_said_where_its_owner_looks() -> None:
+    scene = Scene(FakeApi({**model("churn"), "spec": {"model": 7}}))
+    with pytest.raises(Terminal):
+        await scene.reconciler(Stub(lambda _: Plan())).reconcile(KEY)
+    (note,) = scene.notes
+    assert (note.type, note.reason) == ("Warning", "Unreadable")
+    assert "ModelDeployment ml/churn: spec.model: " in note.note
 
 
 @pytest.fixture

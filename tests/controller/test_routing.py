@@ -7,6 +7,7 @@ import pytest
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, SERVICE, WORKLOAD
 from pointsman.controller.claims import Claims
+from pointsman.controller.keys import Key
 from pointsman.controller.routing import concerned
 from tests.cluster.objects import model, obj, revision
 
@@ -88,3 +89,10 @@ def test_a_runtime_or_policy_is_judged_itself_and_a_runtime_with_all_the_others(
         (ROLLOUT_POLICY, "careful", {"careful"}),
     ):
         assert {key.name for key in concerned(new(obj(kind, name)), cache, Claims())} == judged
+
+
+@pytest.mark.parametrize("kind", [MODEL_RUNTIME, ROLLOUT_POLICY])
+def test_a_status_that_somebody_wrote_over_ours_is_judged_again(kind: Any) -> None:
+    cache, meta = Cache(), generation(1)
+    edited = Change(before=obj(kind, "a", metadata=meta), after=obj(kind, "a", 2, metadata=meta))
+    assert concerned(edited, cache, Claims()) == {Key(kind.name, "", "a")}

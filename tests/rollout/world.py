@@ -293,6 +293,7 @@ class World(Surroundings):
         if key[0] == "Deployment":
             self._admit(key[1])
         self._count(f"apply {key[0]}", key[1])
+        self.events += [] if write.event is None else [write.event]
         before = {} if live is None else live
         meta = {
             "uid": f"uid-{key[0]}-{key[1]}-{self.version}",

@@ -4,7 +4,7 @@ Shares of traffic are whole basis points (1/100 of a percent, 0..10000) inside P
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -113,7 +113,7 @@ Label = Annotated[
 
 
 def _rfc3339(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -18,7 +18,7 @@ from pointsman.controller import news
 from pointsman.controller.memory import Memory
 from pointsman.errors import Conflict
 from pointsman.rollout.observed import Observed
-from pointsman.rollout.plan import Apply, Delete, Plan, Write
+from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 
 
 class Outcome(enum.Enum):
@@ -41,12 +41,14 @@ class Carrier:
         *,
         namespace: str,
         learnt: Callable[[Change], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._client = client
         self._cache = cache
         self._memory = memory
         self._namespace = namespace
         self._learnt = learnt  # told what a live read has found
+        self._tell = tell  # what a write that changed something has to say
         self._written: dict[tuple[str, str], tuple[str, str]] = {}  # versions as seen, and what our write made of them
         self._changed = False
         self._refused: Refused | None = None  # what lowers
@@ -165,7 +167,7 @@ class Carrier:
         elif write.resource_version is None:
             await self._create(write.object)
         else:
-            await self._apply(write.object, write.resource_version)
+            await self._apply(write, write.resource_version)
 
     async def _create(self, obj: Json) -> None:
         kind, name = kind_of(obj), obj["metadata"]["name"]
@@ -175,7 +177,8 @@ class Carrier:
         self._memory.settle(answer, obj)
         self._keep(kind, name, "", answer)
 
-    async def _apply(self, obj: Json, version: str) -> None:
+    async def _apply(self, write: Apply, version: str) -> None:
+        obj = write.object
         kind, name = kind_of(obj), obj["metadata"]["name"]
         cached = self._cache.get(kind, self._namespace, name)
         if cached is None:
@@ -186,6 +189,8 @@ class Carrier:
         answer = await self._client.apply(obj, uid=cached["metadata"]["uid"], resource_version=expected)
         self._memory.settle(answer, obj)
         self._keep(kind, name, expected, answer)
+        if write.event is not None and answer["metadata"]["resourceVersion"] != expected:
+            self._tell(write.event)
 
     async def _delete(self, delete: Delete) -> None:
         kind = named(delete.api_version, delete.kind)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pointsman.api.modelruntime import ModelRuntimeStatus
 from pointsman.api.rolloutpolicy import RolloutPolicyStatus
+from pointsman.cluster.answers import Missing
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_RUNTIME, ROLLOUT_POLICY, Json
@@ -43,7 +44,10 @@ class Catalogue:
         before = obj.get("status") or {}
         status = self._runtime(obj) if kind is MODEL_RUNTIME else self._policy(obj)
         if status != before:
-            change = self._cache.put(await self._client.update_status(obj, status))
+            try:
+                change = self._cache.put(await self._client.update_status(obj, status))
+            except Missing:
+                return Done(gone=True)  # deleted, which the watch has still to tell
             if change is not None:
                 self._learnt(change)
         return Done()

@@ -24,7 +24,7 @@ from pointsman.controller.pods import pod
 from pointsman.controller.workers import Done
 from pointsman.errors import Conflict, Terminal
 from pointsman.rollout.observed import Observed, Pod
-from pointsman.rollout.plan import Plan
+from pointsman.rollout.plan import Event, Plan
 
 _log = structlog.get_logger(__name__)
 
@@ -71,12 +71,17 @@ class Reconciler:
         """
         memory = self._world.memories.of(key)
         carrier = Carrier(
-            self._world.client, self._world.cache, memory, namespace=key.namespace, learnt=self._world.learnt
+            self._world.client,
+            self._world.cache,
+            memory,
+            namespace=key.namespace,
+            learnt=self._world.learnt,
+            tell=lambda event: self._tell(key, event),
         )
         outcome: Outcome | None = None
         for _ in range(_ROUNDS):
             now = self._clock()
-            observed = self._world.gatherer.observe(key, memory, now)
+            observed = self._observe(key, memory, now)
             if observed is None:
                 return self._gone(key)
             plan = self._decision.decide(observed, now)
@@ -95,7 +100,7 @@ class Reconciler:
                 outcome = await self._carry(key, carrier.out(observed, plan, now))
             finally:
                 if carrier.committed:  # what a status says has happened is not decided again, whatever comes after it
-                    self._tell(key, plan)
+                    self._tell(key, *plan.events)
             if outcome in (Outcome.OVERTAKEN, Outcome.REFUSED):
                 continue
             if outcome is Outcome.SETTLED:
@@ -112,6 +117,13 @@ class Reconciler:
         self._world.looks.watch(key, None, None)
         return Done(gone=True)
 
+    def _observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
+        try:
+            return self._world.gatherer.observe(key, memory, now)
+        except Terminal as unreadable:
+            self._event(key, "Warning", reason="Unreadable", message=str(unreadable), action="Reconcile")
+            raise
+
     async def _carry(self, key: Key, carrying: Awaitable[Outcome]) -> Outcome:
         try:
             return await carrying
@@ -126,8 +138,8 @@ class Reconciler:
             listed[revision] = tuple(pod(item) for item in listing.items)
         return listed
 
-    def _tell(self, key: Key, plan: Plan) -> None:
-        for event in plan.events:
+    def _tell(self, key: Key, *events: Event) -> None:
+        for event in events:
             self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
             _log.info(event.reason, key=str(key), message=event.message, action=event.action)
 

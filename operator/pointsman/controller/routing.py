@@ -23,7 +23,7 @@ def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
         return frozenset(map(deployment, claims.on(name))) if appeared_or_went else frozenset()
     if kind in (MODEL_RUNTIME, ROLLOUT_POLICY):
         if not _differs(change):
-            return frozenset()
+            return frozenset([key_of(there)])  # a status: ours, or one that somebody wrote over it
         # One runtime's formats concern the verdict on all of them.
         judged = map(key_of, cache.all(kind)) if kind is MODEL_RUNTIME else [key_of(there)]
         return frozenset(map(deployment, _users(kind, name[1], cache))) | frozenset(judged)

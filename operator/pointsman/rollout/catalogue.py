@@ -10,6 +10,7 @@ from pointsman.api import names
 from pointsman.api.modelruntime import ModelRuntimeStatus
 from pointsman.api.rolloutpolicy import RolloutPolicySpec, RolloutPolicyStatus
 from pointsman.errors import Terminal
+from pointsman.render.merge import lay
 from pointsman.render.template import port_number
 from pointsman.rollout import policy as policies
 from pointsman.rollout.acceptance import Refusal
@@ -56,13 +57,16 @@ def _runtime_fault(runtime: Runtime, catalogue: Mapping[str, Runtime]) -> Refusa
             return Refusal(
                 "AmbiguousFormat", f"{both} all have autoSelect for format {offered.name!r}: leave it to one of them"
             )
-    containers = (runtime.spec.template.get("spec") or {}).get("containers") or []
-    if not any(isinstance(one, dict) and one.get("name") == names.CONTAINER for one in containers):
-        return Refusal("InvalidTemplate", f"spec.template: the serving container has to be named {names.CONTAINER!r}")
     try:
-        port_number(dict(runtime.spec.template), runtime.spec.port)
+        template = lay({}, runtime.spec.template, where="spec.template")
+        containers = template.get("spec", {}).get("containers", [])
+        if not any(container["name"] == names.CONTAINER for container in containers):
+            return Refusal(
+                "InvalidTemplate", f"spec.template: the serving container has to be named {names.CONTAINER!r}"
+            )
+        port_number(template, runtime.spec.port)
         if runtime.spec.metrics is not None:
-            port_number(dict(runtime.spec.template), runtime.spec.metrics.port)
+            port_number(template, runtime.spec.metrics.port)
     except Terminal as error:
         return Refusal("InvalidTemplate", str(error))
     fault = None if runtime.spec.metrics is None else pattern_fault(runtime.spec.metrics)

@@ -13,7 +13,7 @@ from pointsman.api.modelrevision import ModelRevisionSpec
 from pointsman.api.values import WHOLE
 from pointsman.render import drift, objects
 from pointsman.rollout.draft import Draft
-from pointsman.rollout.plan import Apply, Delete, Write
+from pointsman.rollout.plan import Apply, Delete, Event, Write
 from pointsman.rollout.shape import Shape, live_share, routed
 
 Json = Mapping[str, Any]
@@ -81,12 +81,12 @@ def _arm(draft: Draft, plan: Writes, arm: tuple[str, int], *, up: list[Write], d
         owner=_owner(draft),
     )
     asked = draft.facts.pods(revision).asked
-    _want(draft, workload, live, down if live is not None and replicas < asked else up)
+    _want(workload, live, down if live is not None and replicas < asked else up)
     known = observed.revisions.get(revision)
     if known is None or known.spec.metrics != spec.metrics:
         _revision(draft, revision, spec, None if known is None else known.resource_version, plan.prepare)
     service = objects.revision_service(revision=revision, namespace=namespace, spec=spec, owner=_owner(draft))
-    _want(draft, service, observed.services.get(revision), up)
+    _want(service, observed.services.get(revision), up)
 
 
 def _revision(draft: Draft, revision: str, spec: ModelRevisionSpec, version: str | None, into: list[Write]) -> None:
@@ -102,7 +102,7 @@ def _min_ready(draft: Draft, revision: str, live: Json | None) -> int:
     return 0 if live is None else int(live["spec"].get("minReadySeconds", 0))
 
 
-def _want(draft: Draft, desired: dict[str, Any], live: Json | None, into: list[Write]) -> None:
+def _want(desired: dict[str, Any], live: Json | None, into: list[Write]) -> None:
     """Write what differs; what differs although it is what we wrote last was edited by hand, and is set back."""
     sealed = _sealed(desired)
     if live is None:
@@ -110,16 +110,12 @@ def _want(draft: Draft, desired: dict[str, Any], live: Json | None, into: list[W
         return
     if drift.covers(dict(live), sealed):
         return
-    meta = live["metadata"]
+    meta, event = live["metadata"], None
     if meta.get("annotations", {}).get(names.APPLIED) == sealed["metadata"]["annotations"][names.APPLIED]:
         where = ", ".join(drift.difference(dict(live), sealed)[:3])
-        draft.event(
-            "SetBack",
-            f"{desired['kind']} {meta['name']} was changed by somebody else ({where}); it is set back",
-            action="SetBack",
-            warning=True,
-        )
-    into.append(Apply(object=sealed, resource_version=meta.get("resourceVersion")))
+        said = f"{desired['kind']} {meta['name']} was changed by somebody else ({where}); it is set back"
+        event = Event(type="Warning", reason="SetBack", message=said[:1024], action="SetBack")
+    into.append(Apply(object=sealed, resource_version=meta.get("resourceVersion"), event=event))
 
 
 def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +144,7 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
         owner=_owner(draft),
     )
     into = plan.lower if lowers else plan.after
-    _want(draft, desired, observed.route, into if switch.exists else restore)
+    _want(desired, observed.route, into if switch.exists else restore)
 
 
 def _backends(draft: Draft, share: int, listed: Mapping[str, int]) -> Iterable[objects.Backend]:
@@ -185,7 +181,7 @@ def _stable_service(draft: Draft, selector: dict[str, str], into: list[Write], d
         decided=decided,
         owner=_owner(draft),
     )
-    _want(draft, desired, observed.services.get(observed.deployment.name), into)
+    _want(desired, observed.services.get(observed.deployment.name), into)
 
 
 def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:

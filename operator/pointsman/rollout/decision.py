@@ -47,7 +47,7 @@ def pods_wanted(observed: Observed) -> frozenset[str]:
         if seen.exists and seen.ready < seen.asked:
             wanted.add(revision)
     if status.stable is not None and status.rollout is not None and status.rollout.restarts + 1 >= readiness.RESTARTS:
-        wanted.add(status.stable.revision)  # to compare restarts
+        wanted |= {status.stable.revision} & observed.workloads.keys()  # to compare restarts
     return frozenset(wanted)
 
 

@@ -14,11 +14,25 @@ from pointsman.signals.reading import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
+class Event:
+    """An events.k8s.io/v1 Event on the ModelDeployment."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    action: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Apply:
-    """Server-side apply, guarded by the resourceVersion that the decision saw; None: it was not there."""
+    """Server-side apply, guarded by the resourceVersion that the decision saw; None: it was not there.
+
+    event  told where the write changes something: what looks edited may be the API server's way to write the same
+    """
 
     object: Mapping[str, Any]
     resource_version: str | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +46,6 @@ class Delete:
 
 
 Write = Apply | Delete
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """An events.k8s.io/v1 Event on the ModelDeployment."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
-    action: str
 
 
 @dataclass(frozen=True, kw_only=True)
