@@ -22,8 +22,8 @@ def weights(candidate: int) -> Edit:
     return edit
 
 
-def canary() -> World:
-    world = serving()
+def canary(**changes: Any) -> World:
+    world = serving(spec=rollout(**changes))
     world.apply(version="2")
     assert world.run(300, until=lambda w: w.share == 0.25)
     world.run(3)
@@ -124,6 +124,33 @@ def test_a_revision_is_found_again_without_its_record_and_its_service() -> None:
     world.delete("Service", world.revision("1"))
     world.apply(version="2")
     assert world.run(900, until=lambda w: ("2", "Promoted", "Proven") in w.outcomes)
+
+
+REFUSED = {"runtime": "nobody"}
+
+
+@pytest.mark.parametrize("refused", [REFUSED, {}])
+def test_the_record_of_a_stable_that_is_deleted_comes_back_with_what_measures_it(refused: dict[str, Any]) -> None:
+    """Whether the spec is refused at that moment or names stable again: the next rollout can be judged."""
+    world = canary()
+    world.delete("ModelRevision", world.revision("1"))
+    accepted, world.spec = world.spec, {**world.spec, **refused}
+    world.run(10)
+    world.spec = accepted
+    world.apply(version="1")
+    world.run(30)
+    world.apply(version="3")
+    assert world.run(900, until=lambda w: ("3", "Promoted", "Proven") in w.outcomes), world.running
+
+
+def test_an_attempt_whose_record_is_deleted_while_the_spec_is_refused_goes_on() -> None:
+    """By the policy that the spec still says: its pods stay."""
+    world = canary()
+    candidate = world.revision("2")
+    world.delete("ModelRevision", candidate)
+    world.spec, world.dirty = {**world.spec, **REFUSED}, True
+    world.run(20)
+    assert (world.share, len(world.pods[candidate]), world.failed_requests) == (0.25, 1, 0)
 
 
 def test_the_record_of_a_candidate_that_ends_at_that_moment_is_not_written_to() -> None:

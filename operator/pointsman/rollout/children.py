@@ -83,7 +83,8 @@ def _arm(draft: Draft, plan: Writes, arm: tuple[str, int], *, up: list[Write], d
     asked = draft.facts.pods(revision).asked
     _want(workload, live, down if live is not None and replicas < asked else up)
     known = observed.revisions.get(revision)
-    if known is None or known.spec.metrics != spec.metrics:
+    # One that was deleted by hand waits for a spec that is accepted: till then nobody knows what measures it.
+    if draft.facts.accepted if known is None else known.spec.metrics != spec.metrics:
         _revision(draft, revision, spec, None if known is None else known.resource_version, plan.prepare)
     service = objects.revision_service(revision=revision, namespace=namespace, spec=spec, owner=_owner(draft))
     _want(service, observed.services.get(revision), up)

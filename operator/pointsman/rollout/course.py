@@ -43,9 +43,7 @@ def _resume(draft: Draft) -> None:
     """The frozen policy and the evidence of the running attempt; a decision already on the route ends it."""
     running = draft.running()
     if draft.candidate is not None and draft.rollout is not None:
-        draft.policy = draft.facts.running_policy(draft.candidate, draft.rollout.attempt)
-        if draft.policy is None and isinstance(draft.facts.found, Target):
-            draft.policy = resolve(draft.facts.found.fields)
+        draft.policy = draft.facts.running_policy(draft.candidate, draft.rollout.attempt) or draft.facts.policy
     if running is None:
         return
     revision, rollout = running

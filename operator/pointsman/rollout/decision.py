@@ -81,7 +81,11 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     changed = status.dump() != observed.deployment.status.dump()
     moved = status.rollout is not None and _moved(draft)
     report.save_evidence(draft, commits=moved or wanted.share > live_share(draft))
-    created = {write.object["metadata"]["name"] for write in written.prepare if isinstance(write, Apply)}
+    created = {
+        write.object["metadata"]["name"]
+        for write in written.prepare
+        if isinstance(write, Apply) and write.object["kind"] == "ModelRevision"
+    }
     revisions = {
         name: new
         for name, new in draft.revisions.items()

@@ -38,6 +38,15 @@ class Facts:
         """The revision that the spec names, acceptable or not."""
         return acceptance.target_name(self.observed)
 
+    @cached_property
+    def policy(self) -> policies.Policy:
+        """The policy that the spec asks for; of a spec that is refused, as far as it can be read."""
+        if isinstance(self.found, Target):
+            return policies.resolve(self.found.fields)
+        inline = self.observed.deployment.spec.rollout
+        named = None if inline is None or inline.policy is None else self.observed.policies.get(inline.policy)
+        return policies.resolve(policies.effective(inline, named, None))
+
     @property
     def replicas(self) -> int:
         """N."""
@@ -116,7 +125,9 @@ class Facts:
         if spec.runtime is not None:
             source = self.observed.runtimes.get(spec.runtime.name)
             return spec.metrics if source is None else source.spec.metrics
-        return self.observed.deployment.spec.metrics if revision == self.target else spec.metrics
+        if isinstance(self.found, Target) and revision == self.target:
+            return self.found.finished.metrics
+        return spec.metrics
 
     def record(self, revision: str) -> ModelRevisionStatus:
         """The status of a revision as it was last written."""

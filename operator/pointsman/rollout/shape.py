@@ -8,7 +8,7 @@ from pointsman.api.values import WHOLE, basis_points
 from pointsman.rollout import capacity, readiness
 from pointsman.rollout.capacity import Room, Split
 from pointsman.rollout.draft import Draft
-from pointsman.rollout.policy import Stage, effective, resolve
+from pointsman.rollout.policy import Stage
 from pointsman.rollout.policy import room as policy_room
 
 
@@ -36,10 +36,7 @@ def routed(draft: Draft) -> bool:
 
 def room(draft: Draft) -> Room:
     """Capacity in pods."""
-    policy = draft.policy
-    if policy is None:
-        policy = resolve(effective(draft.facts.observed.deployment.spec.rollout, None, None))
-    return policy_room(policy, draft.facts.replicas)
+    return policy_room(draft.policy or draft.facts.policy, draft.facts.replicas)
 
 
 def goal_split(draft: Draft) -> Split:
