@@ -76,9 +76,9 @@ cluster-locks:  ## pin the Python packages in the cluster's images anew (needs u
 demo: venv  ## the main job on a real cluster: promoted, rolled back, aborted (KEEP=1: it stays up; CLUSTER=kind: with Docker)
 	@$(PY) -m hack.demo
 
-.PHONY: bench
-bench: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes memory")
-	@$(PY) -m bench $(if $(QUICK),--quick) $(ONLY)
+.PHONY: bench-controller
+bench-controller: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes scale")
+	@$(PY) -m bench.controller $(if $(QUICK),--quick) $(ONLY)
 
 .PHONY: bench-decisions
 bench-decisions: venv  ## error rates, power and exposure of the decisions beside rules in use, and what a look costs (QUICK=1: small sizes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from bench.lab.api import Api, ApiError, Json, Mirror
+from bench.lab.answering import answering
+from bench.lab.api import Api, Json, Mirror
 
 NAME = "models"
 CONTROLLER = "bench.pointsman.dev/gateway"
@@ -68,25 +68,10 @@ def unanswered(route: Json) -> bool:
 @asynccontextmanager
 async def obeying(api: Api, routes: Mirror, namespace: str) -> AsyncIterator[None]:
     """Answer every route of the mirror until the end of the block."""
-    answering: set[asyncio.Task[None]] = set()
 
     async def answer(route: Json) -> None:
-        try:
-            patch = accepted(route, datetime.now(UTC))
-            await api.merge("HTTPRoute", namespace, route["metadata"]["name"], "status", patch=patch)
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        patch = accepted(route, datetime.now(UTC))
+        await api.merge("HTTPRoute", namespace, route["metadata"]["name"], "status", patch=patch)
 
-    def seen(type_: str, route: Json) -> None:
-        if type_ != "DELETED" and unanswered(route):
-            task = asyncio.create_task(answer(route))
-            answering.add(task)
-            task.add_done_callback(answering.discard)
-
-    routes.listen(seen)
-    try:
+    async with answering(routes, unanswered, answer):
         yield
-    finally:
-        for task in answering:
-            task.cancel()

@@ -54,11 +54,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(pace: models.Pace) -> AsyncIterator[Place]:
-    """A place with a policy of this pace; the API server is started where it does not run, and stopped again by who started it."""
-    bare = layout.bare()
-    ran = lifecycle.status(bare).whole
-    await asyncio.to_thread(_up, bare)
+async def place(pace: models.Pace, bare: layout.Layout | None = None) -> AsyncIterator[Place]:
+    """A place with a policy of this pace, on this cluster or the common one, which is stopped again by who started it."""
+    borrowed = bare is not None
+    bare = bare or layout.bare()
+    ran = borrowed or lifecycle.status(bare).whole
+    if not ran:
+        await asyncio.to_thread(lifecycle.up, bare)
+    await asyncio.to_thread(_equip, bare)
     credentials, namespace = Credentials.of(bare.kubeconfig), f"bench-{uuid.uuid4().hex[:8]}"
     async with AsyncExitStack() as stack:
         if not ran:
@@ -84,9 +87,8 @@ async def place(pace: models.Pace) -> AsyncIterator[Place]:
         )
 
 
-def _up(bare: layout.Layout) -> None:
-    """Start what is not there; Prometheus is a program of the whole cluster, so it may have to be built."""
-    lifecycle.up(bare)
+def _equip(bare: layout.Layout) -> None:
+    """Bring what a bare cluster lacks; Prometheus is a program of the whole one, so it may have to be built."""
     binaries.build(tuple(tool for tool in binaries.NODE_TOOLS if tool.name == "prometheus"))
     crds = ROOT / "crds"
     clients.kubectl(bare.kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", crds)
