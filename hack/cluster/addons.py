@@ -75,6 +75,14 @@ def install_prometheus(kubeconfig: Path) -> None:
         kubectl(kubeconfig, "rollout", "status", "deployment/prometheus", *where)
 
 
+def install_adapter(kubeconfig: Path) -> None:
+    """Install what gives HPAs metrics from Prometheus (its image has to be loaded), and wait until the API server has them."""
+    with step("Prometheus adapter"):
+        apply(kubeconfig, _manifest("prometheus-adapter.yaml", adapter=images.ADAPTER, prometheus_url=PROMETHEUS_URL))
+        service = "apiservice/v1beta2.custom.metrics.k8s.io"
+        kubectl(kubeconfig, "wait", service, "--for=condition=Available", "--timeout=120s")
+
+
 def gateway_address(kubeconfig: Path) -> str:
     """The address at which the gateway `models` takes requests, from pods and from the host."""
     where = f"--namespace={GATEWAY_NAMESPACE}"

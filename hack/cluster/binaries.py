@@ -86,6 +86,7 @@ BARE_TOOLS = (
     Tool("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, FEWER_DRIVERS),
     KWOK,
 )
+ADAPTER = Tool("prometheus-adapter", {"adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"})
 GATEWAY = Tool("envoy-gateway", {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"}, FEWER_DRIVERS)
 NODE_TOOLS = (
     Tool(
@@ -97,6 +98,7 @@ NODE_TOOLS = (
     Tool("pause", {"pause": "."}),
     Tool("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, FEWER_DRIVERS),
     Tool("prometheus", {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"}, FEWER_DRIVERS),
+    ADAPTER,
     GATEWAY,
 )
 ALL_TOOLS = BARE_TOOLS + NODE_TOOLS

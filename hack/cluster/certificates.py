@@ -36,6 +36,7 @@ def identities(layout: Layout) -> tuple[Identity, ...]:
         Identity("scheduler", "/CN=system:kube-scheduler"),
         Identity("proxy", "/CN=system:kube-proxy"),
         Identity("kubelet", f"/O=system:nodes/CN=system:node:{NODE}", serves=node),
+        Identity("aggregator", "/CN=pointsman-aggregator"),
         Identity("apikubelet", "/O=system:masters/CN=apiserver-kubelet-client"),
     )
 

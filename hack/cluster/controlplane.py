@@ -101,6 +101,14 @@ def _apiserver(layout: Layout) -> Sequence[str]:
         f"--kubelet-client-certificate={pki}/apikubelet.crt",
         f"--kubelet-client-key={pki}/apikubelet.key",
         f"--kubelet-certificate-authority={pki}/ca.crt",
+        # How API servers of others (metrics for HPAs) know whom a request that is passed on to them is from.
+        f"--proxy-client-cert-file={pki}/aggregator.crt",
+        f"--proxy-client-key-file={pki}/aggregator.key",
+        f"--requestheader-client-ca-file={pki}/ca.crt",
+        "--requestheader-allowed-names=pointsman-aggregator",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
         "--kubelet-preferred-address-types=InternalIP",
         *reached,
     )
@@ -118,6 +126,7 @@ def _controllers(layout: Layout) -> Sequence[str]:
         "--use-service-account-credentials=true",
         "--kube-api-qps=200",  # the default of 20 is what tests that delete much would wait for
         "--kube-api-burst=400",
+        "--horizontal-pod-autoscaler-sync-period=2s",  # tests would wait for the default of 15 s
     )
 
 

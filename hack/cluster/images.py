@@ -24,6 +24,7 @@ REGISTRY = "pointsman.local"  # nobody's: an image of ours that is not loaded ca
 PAUSE = f"{REGISTRY}/pause:1"
 GATEWAY = f"{REGISTRY}/envoy-gateway:{binaries.GATEWAY.pin('github.com/envoyproxy/gateway')}"
 PROMETHEUS = f"{REGISTRY}/prometheus:1"
+ADAPTER = f"{REGISTRY}/prometheus-adapter:{binaries.ADAPTER.pin('sigs.k8s.io/prometheus-adapter')}"
 ENVOY = f"{REGISTRY}/envoy:v1.39.3"
 PYTHON = f"{REGISTRY}/python:3"
 MLSERVER = f"{REGISTRY}/mlserver:1.7.1"
@@ -151,6 +152,11 @@ def node_images() -> list[Image]:
         of_program(PROMETHEUS, "prometheus"),
         envoy(),
     ]
+
+
+def adapter() -> Image:
+    """What gives HPAs metrics from Prometheus; loaded where somebody asks for it."""
+    return of_program(ADAPTER, "adapter")
 
 
 def model_images() -> list[Image]:

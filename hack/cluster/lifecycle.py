@@ -130,7 +130,7 @@ def _make(layout: Layout) -> None:
         machine.require_programs(machine.NODE_PACKAGES)
         binaries.build(binaries.ALL_TOOLS)
         addons.fetch_chart()
-        for image in (*images.node_images(), *images.model_images()):
+        for image in (*images.node_images(), images.adapter(), *images.model_images()):
             images.build(image)
     else:
         machine.require_programs(machine.BARE_PACKAGES)

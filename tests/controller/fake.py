@@ -7,6 +7,7 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from pointsman.api.names import MANAGER
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.client import Page
 from pointsman.cluster.kinds import Kind, kind_of
@@ -74,7 +75,10 @@ class FakeApi:
         self._write(f"create {obj['kind']} {obj['metadata']['name']}")
         return copy.deepcopy(self.store(obj))
 
-    async def apply(self, obj: dict[str, Any], *, uid: str, resource_version: str) -> dict[str, Any]:
+    async def apply(
+        self, obj: dict[str, Any], *, uid: str, resource_version: str, manager: str = MANAGER
+    ) -> dict[str, Any]:
+        del manager
         self._write(f"apply {obj['kind']} {obj['metadata']['name']}")
         before = self.objects.get(_name(obj))
         if before is None or before["metadata"]["uid"] != uid:

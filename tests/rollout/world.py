@@ -14,6 +14,7 @@ from typing import Any
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.names import MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.rollout.decision import decide, pods_wanted
 from pointsman.rollout.identity import revision_name
@@ -68,6 +69,10 @@ class World(Surroundings):
         self.refusals: dict[str, str] = {}
         self.refused_until = START
         self.watchers: list[Callable[[World], None]] = []
+        self.ours: dict[
+            tuple[str, str], dict[str | None, str]
+        ] = {}  # versions as seen, and what this plan made of them
+        self.counters: dict[str, set[str]] = {}  # who has `spec.replicas` of a Deployment
 
     # -- what people do
 
@@ -146,6 +151,7 @@ class World(Surroundings):
             settings=Settings(storage_initializer="initializer:1", gateway_metrics=None),
             revisions={name: self._revision(obj) for name, obj in self.found("ModelRevision").items()},
             workloads=self._copies("Deployment"),
+            autoscalers=self._copies("HorizontalPodAutoscaler"),
             services=self._copies("Service"),
             route=self._copies("HTTPRoute").get("churn"),
             runtimes=runtimes,
@@ -237,6 +243,7 @@ class World(Surroundings):
     def carry_out(self, plan: Plan) -> None:
         """The plan's writes in its order."""
         self.plans.append(plan)
+        self.ours.clear()
         self.evidence = plan.evidence
         for write in (*plan.lower, *plan.prepare):
             self._write(write)
@@ -288,10 +295,12 @@ class World(Surroundings):
         wanted = copy.deepcopy(dict(write.object))
         key = (wanted["kind"], wanted["metadata"]["name"])
         live = self.objects.get(key)
-        if write.resource_version != (None if live is None else live["metadata"]["resourceVersion"]):
+        current = None if live is None else live["metadata"]["resourceVersion"]
+        if current not in (write.resource_version, self.ours.get(key, {}).get(write.resource_version)):
             raise Conflict
         if key[0] == "Deployment":
             self._admit(key[1])
+            wanted["spec"] = self._counted(write, {} if live is None else live["spec"])
         self._count(f"apply {key[0]}", key[1])
         self.events += [] if write.event is None else [write.event]
         before = {} if live is None else live
@@ -302,7 +311,8 @@ class World(Surroundings):
             **before.get("metadata", {}),
             **wanted["metadata"],
         }
-        meta["annotations"] = {k: v for k, v in wanted["metadata"].get("annotations", {}).items() if v is not None}
+        if write.manager == MANAGER:  # who applies the count alone has no annotations
+            meta["annotations"] = {k: v for k, v in wanted["metadata"].get("annotations", {}).items() if v is not None}
         if live is not None and live.get("spec") != wanted.get("spec"):
             meta["generation"] = live["metadata"]["generation"] + 1
         wanted["metadata"] = meta
@@ -310,6 +320,24 @@ class World(Surroundings):
             wanted["status"] = before["status"]
         self.objects[key] = wanted
         self._touch(wanted)
+        self.ours[key] = {write.resource_version: wanted["metadata"]["resourceVersion"]}
+
+    def _counted(self, write: Apply, before: Mapping[str, Any]) -> dict[str, Any]:
+        """The spec of a Deployment after an apply: a number of pods that nobody has any more becomes one, as in Kubernetes."""
+        name, spec = write.object["metadata"]["name"], _copy(write.object["spec"])
+        owners = self.counters.setdefault(name, set())
+        if "replicas" in spec:
+            if spec["replicas"] != before.get("replicas"):
+                owners.clear()
+            owners.add(write.manager)
+            return spec if write.manager == MANAGER else {**_copy(dict(before)), **spec}
+        owners.discard(write.manager)
+        return {**spec, "replicas": before["replicas"] if owners else 1}
+
+    def scale(self, name: str, replicas: int, *, who: str) -> None:
+        """`kubectl scale` of a Deployment, or what an HPA does."""
+        self.counters[name] = {who}
+        self.edit("Deployment", name, lambda spec: spec.update(replicas=replicas))
 
     def _admit(self, revision: str) -> None:
         why = next((why for version, why in self.rejected.items() if self.revision(version) == revision), None)

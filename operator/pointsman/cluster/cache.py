@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api.names import DEPLOYMENT
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of
+from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of
 
 Name = tuple[str, str]
 """Namespace (empty for what has none) and name."""
@@ -30,6 +30,8 @@ _KEPT = (
     "creationTimestamp",
     "deletionTimestamp",
 )
+_READ: dict[Kind, tuple[str, ...]] = {GATEWAY: (), AUTOSCALER: ("spec",)}
+"""What is read of an object beside its metadata, where that is not spec and status."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -109,9 +111,7 @@ def slim(obj: Json) -> dict[str, Any]:
     if annotations := meta.get("annotations"):
         meta["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
     kept = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}
-    if kind_of(obj) is not GATEWAY:
-        kept |= {key: obj[key] for key in ("spec", "status") if key in obj}
-    return kept
+    return kept | {part: obj[part] for part in _READ.get(kind_of(obj), ("spec", "status")) if part in obj}
 
 
 class Cache:

@@ -137,14 +137,14 @@ class Client:
         path = kind.path(obj["metadata"].get("namespace"))
         await self._send(_Request(verb="create", kind=kind, path=path, query=query, body=obj))
 
-    async def apply(self, obj: Json, *, uid: str, resource_version: str) -> dict[str, Any]:
+    async def apply(self, obj: Json, *, uid: str, resource_version: str, manager: str = MANAGER) -> dict[str, Any]:
         """Server-side apply of what was seen; Conflict if it changed since.
 
         The uid is what makes it a Conflict if the object is gone: with a resourceVersion alone it would be created.
         """
         guard = {"uid": uid, "resourceVersion": resource_version}
         guarded = {**obj, "metadata": {**obj["metadata"], **guard}}
-        return await self._apply(guarded, {"fieldManager": MANAGER, "force": "true"})
+        return await self._apply(guarded, {"fieldManager": manager, "force": "true"})
 
     async def _apply(self, obj: Json, query: Mapping[str, str]) -> dict[str, Any]:
         kind, meta = kind_of(obj), obj["metadata"]

@@ -49,6 +49,9 @@ MODEL_REVISION = Kind(api_version=API_VERSION, name="ModelRevision", plural="mod
 MODEL_RUNTIME = Kind(api_version=API_VERSION, name="ModelRuntime", plural="modelruntimes", namespaced=False)
 ROLLOUT_POLICY = Kind(api_version=API_VERSION, name="RolloutPolicy", plural="rolloutpolicies", namespaced=False)
 WORKLOAD = Kind(api_version="apps/v1", name="Deployment", plural="deployments", selector=_OURS)
+AUTOSCALER = Kind(
+    api_version="autoscaling/v2", name="HorizontalPodAutoscaler", plural="horizontalpodautoscalers", selector=_OURS
+)
 SERVICE = Kind(api_version="v1", name="Service", plural="services", selector=_OURS)
 ROUTE = Kind(api_version=_GATEWAY_API, name="HTTPRoute", plural="httproutes", selector=_OURS, optional=True)
 GATEWAY = Kind(api_version=_GATEWAY_API, name="Gateway", plural="gateways", optional=True)
@@ -57,7 +60,17 @@ POD = Kind(api_version="v1", name="Pod", plural="pods")
 LEASE = Kind(api_version="coordination.k8s.io/v1", name="Lease", plural="leases")
 EVENT = Kind(api_version="events.k8s.io/v1", name="Event", plural="events")
 
-WATCHED = (MODEL_RUNTIME, ROLLOUT_POLICY, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD, SERVICE, ROUTE)
+WATCHED = (
+    MODEL_RUNTIME,
+    ROLLOUT_POLICY,
+    GATEWAY,
+    MODEL_DEPLOYMENT,
+    MODEL_REVISION,
+    WORKLOAD,
+    AUTOSCALER,
+    SERVICE,
+    ROUTE,
+)
 """What the cache holds."""
 
 _BY_NAME = {(kind.api_version, kind.name): kind for kind in (*WATCHED, POD, LEASE, EVENT)}

@@ -186,7 +186,9 @@ class Carrier:
         if self._memory.is_settled(cached, obj):
             return
         expected = self._current(kind, name, version)
-        answer = await self._client.apply(obj, uid=cached["metadata"]["uid"], resource_version=expected)
+        answer = await self._client.apply(
+            obj, uid=cached["metadata"]["uid"], resource_version=expected, manager=write.manager
+        )
         self._memory.settle(answer, obj)
         self._keep(kind, name, expected, answer)
         if write.event is not None and answer["metadata"]["resourceVersion"] != expected:

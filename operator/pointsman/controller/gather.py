@@ -15,6 +15,7 @@ from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.cluster.cache import Cache, Seen
 from pointsman.cluster.kinds import (
+    AUTOSCALER,
     GATEWAY,
     MODEL_DEPLOYMENT,
     MODEL_REVISION,
@@ -60,6 +61,7 @@ class Gatherer:
             settings=self._settings,
             revisions=self._owned(MODEL_REVISION, key, lambda revision: self._read(revision, _revision)),
             workloads=self._owned(WORKLOAD, key, Seen.load),
+            autoscalers=self._owned(AUTOSCALER, key, Seen.load),
             services=self._owned(SERVICE, key, Seen.load),
             route=route.load() if route is not None and not route.going else None,
             runtimes=self._every(MODEL_RUNTIME, runtime),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.cluster.cache import Cache, Change, Name, name_of, owner_of
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, Json, Kind, kind_of
+from pointsman.cluster.kinds import (
+    AUTOSCALER,
+    GATEWAY,
+    MODEL_DEPLOYMENT,
+    MODEL_RUNTIME,
+    ROLLOUT_POLICY,
+    Json,
+    Kind,
+    kind_of,
+)
 from pointsman.controller.claims import Claims
 from pointsman.controller.keys import Key, deployment, key_of
 
@@ -27,7 +36,8 @@ def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
         # One runtime's formats concern the verdict on all of them.
         judged = map(key_of, cache.all(kind)) if kind is MODEL_RUNTIME else [key_of(there)]
         return frozenset(map(deployment, _users(kind, name[1], cache))) | frozenset(judged)
-    owners = {owner_of(obj) for obj in (change.before, change.after) if obj is not None}
+    news = kind is not AUTOSCALER or _edited(change)
+    owners = {owner_of(obj) for obj in (change.before, change.after) if obj is not None and news}
     return frozenset(deployment(owner) for owner in owners if owner is not None)
 
 
@@ -41,6 +51,19 @@ def _users(kind: Kind, name: str, cache: Cache) -> Iterator[Name]:
             uses = (spec.get("rollout") or {}).get("policy") == name
         if uses:
             yield name_of(obj)
+
+
+def _edited(change: Change) -> bool:
+    """Whether more than the status changed of an object whose generation nobody counts: an HPA says all the time what it sees."""
+
+    def written(obj: Json | None) -> object:
+        if obj is None:
+            return None
+        meta = obj["metadata"]
+        kept = (meta.get(field) for field in ("labels", "annotations", "ownerReferences", "deletionTimestamp"))
+        return (*kept, obj.get("spec"))
+
+    return written(change.before) != written(change.after)
 
 
 def _differs(change: Change) -> bool:

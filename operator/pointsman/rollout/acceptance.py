@@ -152,9 +152,16 @@ def _policy(observed: Observed, metrics: Metrics | None) -> RolloutFields:
 
 
 def _coherent(observed: Observed, found: Target) -> None:
-    fault = policies.faults(found.fields, observed.deployment.spec.replicas or 1)
-    if fault is not None:
-        raise _Refused("InvalidPolicy", f"the rollout policy in force: {fault}")
+    for replicas in _sizes(observed.deployment.spec):
+        fault = policies.faults(found.fields, replicas)
+        if fault is not None:
+            raise _Refused("InvalidPolicy", f"the rollout policy in force: {fault}")
+
+
+def _sizes(spec: ModelDeploymentSpec) -> tuple[int, ...]:
+    """How many replicas a rollout may find; with `autoscaling` the fewest and the most."""
+    scaling = spec.autoscaling
+    return (spec.replicas or 1,) if scaling is None else (scaling.fewest, scaling.max_replicas)
 
 
 def _patterns(_: Observed, found: Target) -> None:

@@ -15,18 +15,19 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Pods:
-    """The pods of a revision, as its Deployment reports them."""
+    """The pods of a revision, as its Deployment and its HPA report them."""
 
     exists: bool = False
     asked: int = 0  # spec.replicas
+    least: int = 0  # of those, the ones that we ask for: the HPA's minReplicas; without an HPA all
     running: int = 0  # asked for or still there
     ready: int = 0
     warm: int = 0  # ready for the warm-up's duration: the Deployment's minReadySeconds
     problem: str | None = None  # why pods cannot even be created
 
 
-def pods(deployment: Json | None) -> Pods:
-    """Read an apps/v1 Deployment."""
+def pods(deployment: Json | None, autoscaler: Json | None) -> Pods:
+    """Read an apps/v1 Deployment, and the HPA that counts its pods."""
     if deployment is None:
         return Pods()
     asked = int(deployment["spec"].get("replicas", 1))
@@ -37,6 +38,7 @@ def pods(deployment: Json | None) -> Pods:
     return Pods(
         exists=True,
         asked=asked,
+        least=asked if autoscaler is None else int(autoscaler["spec"].get("minReplicas", 1)),
         running=max(asked, int(status.get("replicas", 0))),
         ready=min(asked, int(status.get("readyReplicas", 0))),
         warm=min(asked, int(status.get("availableReplicas", 0))),

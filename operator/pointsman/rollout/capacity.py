@@ -12,16 +12,22 @@ from pointsman.api.values import WHOLE
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """N, S and U in pods; S and U are not both 0."""
+    """N, S and U in pods; S and U are not both 0. `ceiling` is what HPAs may come to, 0 without them."""
 
     replicas: int
     surge: int
     unavailable: int
+    ceiling: int = 0
 
     @property
     def most(self) -> int:
-        """Pods that both arms may have together."""
+        """Pods that the rule may give both arms together."""
         return self.replicas + self.surge
+
+    @property
+    def limit(self) -> int:
+        """Pods that there may be in all, those that HPAs add included."""
+        return max(self.replicas, self.ceiling) + self.surge
 
     @property
     def fewest(self) -> int:
@@ -99,7 +105,13 @@ def carried(room: Room, goal: int, pods: int) -> int:
 
 def candidate_now(room: Room, goal: int, *, stable_pods: int, other_pods: int) -> int:
     """Candidate pods to ask for now: the goal, as far as the pods of the other revisions leave room."""
-    return max(0, min(goal, room.most - stable_pods - other_pods))
+    return max(0, min(goal, room.limit - stable_pods - other_pods))
+
+
+def most_at_share(room: Room, share: int) -> Split:
+    """The most pods that HPAs may come to at a share: together never more than `ceiling`."""
+    stable = room.ceiling * (WHOLE - share) // WHOLE
+    return Split(stable, room.ceiling - stable)
 
 
 def stable_now(room: Room, goal: int, *, share: int, pods: int, candidate_ready: int) -> int:

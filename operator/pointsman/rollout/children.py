@@ -14,10 +14,19 @@ from pointsman.api.values import WHOLE
 from pointsman.render import drift, objects
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.plan import Apply, Delete, Event, Write
-from pointsman.rollout.shape import Shape, live_share, routed
+from pointsman.rollout.shape import Shape, live_share, room, routed
 
 Json = Mapping[str, Any]
 KEPT_REVISIONS = 10
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A revision's pods: how many we ask for, and how many an HPA may make of them (0: it has none)."""
+
+    revision: str
+    pods: int
+    most: int = 0
 
 
 @dataclass(kw_only=True)
@@ -46,12 +55,14 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         going = draft.rollout is not None and draft.rollout.phase == "RollingBack"
         raises = not routed(draft) and live_share(draft) > 0
         up = plan.after if raises else plan.prepare
-        _arm(draft, plan, (draft.candidate, shape.candidate), up=up, down=plan.lower if going else plan.after)
-    _arm(draft, plan, (draft.stable, shape.stable), up=plan.prepare if first else plan.lower, down=plan.after)
+        candidate = Arm(draft.candidate, shape.candidate, shape.most.candidate)
+        _arm(draft, plan, candidate, up=up, down=plan.lower if going else plan.after)
+    stable = Arm(draft.stable, shape.stable, shape.most.stable)
+    _arm(draft, plan, stable, up=plan.prepare if first else plan.lower, down=plan.after)
     if draft.next is not None:
-        _arm(draft, plan, (draft.next, 0), up=plan.prepare, down=plan.after)
+        _arm(draft, plan, Arm(draft.next, 0), up=plan.prepare, down=plan.after)
     if draft.previous is not None:
-        _arm(draft, plan, (draft.previous, shape.previous), up=plan.after, down=plan.after)
+        _arm(draft, plan, Arm(draft.previous, shape.previous), up=plan.after, down=plan.after)
     plan.after += _leftovers(draft)
     return plan
 
@@ -61,33 +72,88 @@ def _owner(draft: Draft) -> objects.Owner:
     return objects.Owner(kind="ModelDeployment", name=deployment.name, uid=deployment.uid)
 
 
-def _arm(draft: Draft, plan: Writes, arm: tuple[str, int], *, up: list[Write], down: list[Write]) -> None:
-    """A revision's Deployment (the API server's first word on its template), its ModelRevision and its Service.
+def _arm(draft: Draft, plan: Writes, arm: Arm, *, up: list[Write], down: list[Write]) -> None:
+    """A revision's Deployment (the API server's first word on its template), its ModelRevision, its Service and its HPA.
 
     The ModelRevision comes before the statuses, which are written into it.
     """
-    revision, replicas = arm
+    revision = arm.revision
     spec = draft.facts.spec(revision)
     if spec is None:
         return
     observed, namespace = draft.facts.observed, draft.facts.observed.deployment.namespace
     live = observed.workloads.get(revision)
+    scaled = arm.most > 0 and live is not None  # a new Deployment comes with its first count; then the HPA takes over
     workload = objects.deployment(
         revision=revision,
         namespace=namespace,
         spec=spec,
-        replicas=replicas,
+        replicas=None if scaled else arm.pods,
         min_ready=_min_ready(draft, revision, live),
         owner=_owner(draft),
     )
-    asked = draft.facts.pods(revision).asked
-    _want(workload, live, down if live is not None and replicas < asked else up)
+    if scaled and live is not None:
+        _leave_count(draft, arm, workload, live, up)
+    else:
+        fewer = down if live is not None and arm.pods < draft.facts.pods(revision).asked else up
+        fewer += _without_autoscaler(draft, revision)
+        _want(workload, live, fewer)
     known = observed.revisions.get(revision)
     # One that was deleted by hand waits for a spec that is accepted: till then nobody knows what measures it.
     if draft.facts.accepted if known is None else known.spec.metrics != spec.metrics:
         _revision(draft, revision, spec, None if known is None else known.resource_version, plan.prepare)
     service = objects.revision_service(revision=revision, namespace=namespace, spec=spec, owner=_owner(draft))
     _want(service, observed.services.get(revision), up)
+    if scaled:
+        _autoscaler(draft, arm, up=up, down=down)
+
+
+def _leave_count(draft: Draft, arm: Arm, workload: dict[str, Any], live: Json, into: list[Write]) -> None:
+    """The Deployment of an arm with an HPA: the number of pods is the HPA's, but that there are too few does not wait for it.
+
+    Server-side apply takes away what only its manager had and no longer has: before we leave the field out, another manager
+    has it, which an HPA takes it from.
+    """
+    written: list[Write] = []
+    _want(workload, live, written)
+    observed, asked = draft.facts.observed, draft.facts.pods(arm.revision).asked
+    if asked < arm.pods or (written and arm.revision not in observed.autoscalers):
+        count = objects.deployment_count(
+            revision=arm.revision, namespace=observed.deployment.namespace, replicas=max(asked, arm.pods)
+        )
+        into.append(
+            Apply(object=count, resource_version=live["metadata"].get("resourceVersion"), manager=names.COUNTER)
+        )
+    into += written
+
+
+def _autoscaler(draft: Draft, arm: Arm, *, up: list[Write], down: list[Write]) -> None:
+    """The HPA of an arm."""
+    observed, autoscaling = draft.facts.observed, draft.facts.autoscaling
+    if autoscaling is None:
+        return
+    live = observed.autoscalers.get(arm.revision)
+    desired = objects.autoscaler(
+        revision=arm.revision,
+        deployment=observed.deployment.name,
+        namespace=observed.deployment.namespace,
+        bounds=objects.Bounds(arm.pods, arm.most),
+        metrics=autoscaling.metrics or (),
+        owner=_owner(draft),
+    )
+    before = {} if live is None else live["spec"]
+    lowers = arm.pods < before.get("minReplicas", 0) or arm.most < before.get("maxReplicas", 0)
+    _want(desired, live, down if lowers else up)
+
+
+def _without_autoscaler(draft: Draft, revision: str) -> list[Write]:
+    """Delete an HPA, before it undoes what we write."""
+    live = draft.facts.observed.autoscalers.get(revision)
+    return [] if live is None else [_delete("autoscaling/v2", "HorizontalPodAutoscaler", live)]
+
+
+def _delete(api: str, kind: str, live: Json) -> Delete:
+    return Delete(api_version=api, kind=kind, name=live["metadata"]["name"], uid=live["metadata"]["uid"])
 
 
 def _revision(draft: Draft, revision: str, spec: ModelRevisionSpec, version: str | None, into: list[Write]) -> None:
@@ -190,7 +256,7 @@ def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Wr
     name = draft.facts.observed.deployment.name
     selected: str | None = draft.stable
     if draft.candidate is not None and shape.share:
-        done = shape.share == WHOLE and draft.facts.pods(draft.candidate).ready >= draft.facts.replicas
+        done = shape.share == WHOLE and draft.facts.pods(draft.candidate).ready >= room(draft).replicas
         selected = draft.candidate if done else None
     live = draft.facts.switch(draft.stable, draft.candidate)
     lowers = live.exists and live_share(draft) > 0 and not shape.share
@@ -205,14 +271,18 @@ def _leftovers(draft: Draft) -> list[Write]:
     observed, alive = draft.facts.observed, {draft.stable, draft.candidate, draft.previous, draft.next}
     switch = draft.facts.switch(draft.stable, draft.candidate)
     gone: list[Write] = []
-    for kind, api, found in (("Deployment", "apps/v1", observed.workloads), ("Service", "v1", observed.services)):
+    for kind, api, found in (
+        ("HorizontalPodAutoscaler", "autoscaling/v2", observed.autoscalers),
+        ("Deployment", "apps/v1", observed.workloads),
+        ("Service", "v1", observed.services),
+    ):
         for name, live in found.items():
             served = switch.weights.get(name, 0) > 0 or not switch.accepted
             listed = kind == "Service" and name in switch.weights
             if name in alive or name == observed.deployment.name or served or (listed and routed(draft)):
                 continue
             if not live["metadata"].get("deletionTimestamp"):
-                gone.append(Delete(api_version=api, kind=kind, name=name, uid=live["metadata"]["uid"]))
+                gone.append(_delete(api, kind, live))
     spare = sorted(
         (one for one in observed.revisions.values() if one.name not in alive and one.name != draft.facts.target),
         key=lambda one: one.created_at,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.modelrevision import Attempt
 from pointsman.api.values import WHOLE
-from pointsman.rollout import ending, record, weighing, wording
+from pointsman.rollout import ending, record, scaling, weighing, wording
 from pointsman.rollout.acceptance import Target
 from pointsman.rollout.actions import attempt_value, recorded
 from pointsman.rollout.draft import Draft
@@ -32,9 +32,11 @@ def adopt(facts: Facts) -> Draft:
         previous=status.previous.revision if status.previous else None,
         previous_until=status.previous_until,
         rollout=rollout,
+        kept_pods=status.kept_pods,
         history=list(status.history),
         actions=list(status.actions),
     )
+    scaling.adopt(draft)
     _resume(draft)
     return draft
 
@@ -191,12 +193,13 @@ def finish(draft: Draft) -> None:
         idle = share == 0 and (switch.accepted or not switch.exists)
         replaced = draft.facts.target != draft.candidate and share == 0  # a stable that is down does not block its fix
         if (stable_serves and (idle or superseded)) or replaced:
+            scaling.keep(draft)
             draft.candidate, draft.rollout, draft.policy = None, None, None
     elif (
         draft.rollout.phase == "Promoting"
         and share == WHOLE
         and switch.accepted
-        and draft.facts.pods(draft.candidate).ready >= draft.facts.replicas
+        and draft.facts.pods(draft.candidate).ready >= scaling.replicas(draft)
     ):
         _promoted(draft)
 
@@ -211,6 +214,7 @@ def _promoted(draft: Draft) -> None:
     draft.event(
         "Promoted", f"version {version} (revision {draft.candidate}) takes all traffic: {message}", action="Promote"
     )
+    scaling.keep(draft)
     draft.stable, draft.candidate, draft.rollout, draft.evidence = draft.candidate, None, None, None
     draft.set_state(draft.stable, "Stable")
     draft.keep(draft.stable, served_at=draft.record(draft.stable).served_at or draft.now)
@@ -256,9 +260,12 @@ def start(draft: Draft) -> None:
         attempt = Attempt(attempt=number, started_at=draft.now, policy=facts.found.fields)
         draft.keep(facts.target, attempts=[*attempts, attempt][-10:], evidence=None, looked_at=None)
     draft.set_state(facts.target, "Candidate")
-    draft.candidate = facts.target
     draft.policy = resolve(attempt.policy)
-    draft.rollout = RolloutStatus(attempt=attempt.attempt, phase="Preparing", started_at=attempt.started_at)
+    counted = None if facts.autoscaling is None else scaling.replicas(draft)
+    draft.candidate = facts.target
+    draft.rollout = RolloutStatus(
+        attempt=attempt.attempt, phase="Preparing", replicas=counted, started_at=attempt.started_at
+    )
     draft.waiting = not_ready(facts.pods(facts.target).ready, goal_split(draft).candidate)
     draft.evidence = record.Evidence(revision=facts.target, attempt=attempt.attempt)
     drop_previous(draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pointsman.api.values import basis_points, percent
-from pointsman.rollout import children, course, readiness, report, steps, weighing
+from pointsman.rollout import children, course, readiness, report, scaling, steps, weighing
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -29,6 +29,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     course.finish(draft)
     course.start(draft)
     course.expire_previous(draft)
+    scaling.expire(draft)
     _served(draft)
     wanted = shape(draft)
     readiness.asked_for_more(draft, wanted.candidate)
@@ -44,7 +45,7 @@ def pods_wanted(observed: Observed) -> frozenset[str]:
     wanted = set()
     for revision in arms:
         seen = Facts(observed, datetime.min).pods(revision)  # noqa: DTZ901  pods do not depend on the time
-        if seen.exists and seen.ready < seen.asked:
+        if seen.exists and seen.ready < seen.least:
             wanted.add(revision)
     if status.stable is not None and status.rollout is not None and status.rollout.restarts + 1 >= readiness.RESTARTS:
         wanted |= {status.stable.revision} & observed.workloads.keys()  # to compare restarts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pointsman.api.modeldeployment import Action, HistoryEntry, Outcome, RolloutStatus
+from pointsman.api.modeldeployment import Action, HistoryEntry, KeptPods, Outcome, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionStatus, State
 from pointsman.rollout import wording
 from pointsman.rollout.facts import Facts
@@ -33,6 +33,7 @@ class Draft:
     previous: str | None = None
     previous_until: datetime | None = None
     rollout: RolloutStatus | None = None
+    kept_pods: KeptPods | None = None
     history: list[HistoryEntry] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     revisions: dict[str, ModelRevisionStatus] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pointsman.api.modeldeployment import Outcome
 from pointsman.api.modelrevision import State
+from pointsman.rollout import scaling
 from pointsman.rollout.draft import Draft
 
 _STATES: dict[Outcome, State] = {"RolledBack": "RolledBack", "Aborted": "RolledBack", "Superseded": "Superseded"}
@@ -18,6 +19,7 @@ def end(draft: Draft, outcome: Outcome, *, reason: str, message: str, decided_by
     draft.close(outcome, reason=reason, message=message, decided_by=decided_by, gate=gate)
     draft.set_state(revision, _STATES[outcome])
     draft.final = annotation(revision, draft.rollout.attempt, outcome, gate or reason)
+    scaling.for_stable(draft)
     draft.update(phase="RollingBack", percent=0, hold_started_at=None, message=message[:2048])
     draft.evidence = None
     version = draft.version(revision)

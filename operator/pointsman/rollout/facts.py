@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from pointsman.api.autoscaling import Autoscaling
 from pointsman.api.modeldeployment import Model, ParentRef, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
 from pointsman.api.modelruntime import Metrics
@@ -48,9 +49,9 @@ class Facts:
         return policies.resolve(policies.effective(inline, named, None))
 
     @property
-    def replicas(self) -> int:
-        """N."""
-        return self.observed.deployment.spec.replicas or 1
+    def autoscaling(self) -> Autoscaling | None:
+        """Between which numbers HPAs count the pods; None: the spec says how many."""
+        return self.observed.deployment.spec.autoscaling
 
     @cached_property
     def asked(self) -> Asked:
@@ -74,7 +75,9 @@ class Facts:
 
     def pods(self, revision: str | None) -> arms.Pods:
         """The pods of a revision."""
-        return arms.Pods() if revision is None else arms.pods(self.observed.workloads.get(revision))
+        if revision is None:
+            return arms.Pods()
+        return arms.pods(self.observed.workloads.get(revision), self.observed.autoscalers.get(revision))
 
     def switch(self, stable: str | None, candidate: str | None) -> arms.Switch:
         """How traffic is split between two revisions now."""

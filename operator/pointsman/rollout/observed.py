@@ -93,6 +93,7 @@ class Observed:
     settings: Settings
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     workloads: Mapping[str, Json] = field(default_factory=dict)  # apps/v1 Deployments by revision
+    autoscalers: Mapping[str, Json] = field(default_factory=dict)  # HPAs of those Deployments by revision
     services: Mapping[str, Json] = field(default_factory=dict)  # by name: revisions' and the stable one
     route: Json | None = None
     pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)  # by revision; absent: not listed

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionStatus
+from pointsman.api.names import MANAGER
 from pointsman.rollout.record import Evidence
 from pointsman.signals.reading import Watch
 
@@ -33,6 +34,7 @@ class Apply:
     object: Mapping[str, Any]
     resource_version: str | None = None
     event: Event | None = None
+    manager: str = MANAGER  # field manager
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -194,8 +194,8 @@ def asked_for_more(draft: Draft, pods: int) -> None:
 
 def _is_unready(draft: Draft, rollout: RolloutStatus) -> bool:
     seen = draft.facts.pods(draft.candidate)
-    if not seen.exists or seen.ready < seen.asked:
-        return seen.asked > 0 or seen.problem is not None
+    if not seen.exists or seen.ready < seen.least:  # those that an HPA adds are not the rollout's
+        return seen.least > 0 or seen.problem is not None
     switch = draft.facts.switch(draft.stable, draft.candidate)
     if rollout.phase not in _TRAFFIC or switch.share(draft.candidate) == 0 or switch.accepted:
         return False

@@ -41,10 +41,13 @@ def status(draft: Draft, wanted: Shape) -> ModelDeploymentStatus:
     return ModelDeploymentStatus(
         observed_generation=generation,
         url=f"http://{traffic.hostnames[0]}" if traffic is not None and traffic.hostnames else None,
-        stable=_arm(draft, draft.stable, wanted.stable),
-        candidate=_arm(draft, draft.candidate, wanted.candidate),
+        stable=_arm(draft, draft.stable, _counted(draft, draft.stable, wanted.stable, wanted.most.stable)),
+        candidate=_arm(
+            draft, draft.candidate, _counted(draft, draft.candidate, wanted.candidate, wanted.most.candidate)
+        ),
         previous=_arm(draft, draft.previous, wanted.previous),
         previous_until=draft.previous_until,
+        kept_pods=draft.kept_pods,
         rollout=draft.rollout,
         actions=draft.actions,
         history=draft.history,
@@ -60,6 +63,11 @@ def tell_refusal(draft: Draft, status_: ModelDeploymentStatus) -> None:
         return
     if before is None or (before.status, before.reason, before.message) != (said.status, said.reason, said.message):
         draft.event(said.reason, said.message, action="Accept", warning=True)
+
+
+def _counted(draft: Draft, revision: str | None, pods: int, most: int) -> int:
+    """Pods of an arm: what the rule asks for, or its HPA, which may ask for more."""
+    return max(pods, min(draft.facts.pods(revision).asked, most))
 
 
 def _arm(draft: Draft, revision: str | None, replicas: int) -> ArmStatus | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pointsman.api.values import WHOLE, basis_points
-from pointsman.rollout import capacity, readiness
+from pointsman.rollout import capacity, readiness, scaling
 from pointsman.rollout.capacity import Room, Split
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Stage
@@ -19,6 +19,7 @@ class Shape:
     share      the candidate's, in basis points; behind a plain Service: whether it is selected at all (0 or not)
     stable, candidate   pods to ask for
     previous   pods of the previous revision that are kept
+    most       with `autoscaling`: how many the HPAs of both arms may make of theirs; 0: that arm has no HPA
     lags       the route is lower than what was decided, and is raised to it only after a fresh look
     """
 
@@ -26,6 +27,7 @@ class Shape:
     stable: int
     candidate: int
     previous: int
+    most: Split
     lags: bool = False
 
 
@@ -36,21 +38,23 @@ def routed(draft: Draft) -> bool:
 
 def room(draft: Draft) -> Room:
     """Capacity in pods."""
-    return policy_room(draft.policy or draft.facts.policy, draft.facts.replicas)
+    found = policy_room(draft.policy or draft.facts.policy, scaling.replicas(draft))
+    autoscaling = draft.facts.autoscaling
+    return found if autoscaling is None else replace(found, ceiling=autoscaling.max_replicas)
 
 
 def goal_split(draft: Draft) -> Split:
     """The pods that the current phase wants in the end."""
+    if draft.rollout is None:
+        return Split(scaling.idle_pods(draft), 0)
     pods = room(draft)
-    if draft.rollout is None or draft.policy is None:
-        return Split(draft.facts.replicas, 0)
-    if draft.rollout.phase == "RollingBack":
-        return Split(draft.facts.replicas, 0)
+    if draft.policy is None or draft.rollout.phase == "RollingBack":
+        return Split(pods.replicas, 0)
     if draft.policy.approvals_only:
-        return Split(draft.facts.replicas, draft.facts.replicas)
+        return Split(pods.replicas, pods.replicas)
     if draft.rollout.phase == "Promoting":
-        spare = min(pods.surge, draft.facts.replicas) if draft.policy.keep_previous else 0
-        return Split(spare, draft.facts.replicas)
+        spare = min(pods.surge, pods.replicas) if draft.policy.keep_previous else 0
+        return Split(spare, pods.replicas)
     stage = _stage(draft)
     split = split_at(draft, stage.share if stage is not None else 0)
     if goal_share(draft):
@@ -125,11 +129,13 @@ def shape(draft: Draft) -> Shape:
     """What to bring about now, on the way to the goal: within capacity, ready pods and what the gateway has accepted."""
     share = _share(draft)
     candidate = _candidate_pods(draft, share)
+    stable = _stable_pods(draft, candidate)
     return Shape(
         share=share,
-        stable=_stable_pods(draft, candidate),
+        stable=stable,
         candidate=candidate,
         previous=_previous_pods(draft),
+        most=_most(draft, share, Split(stable, candidate)),
         lags=_lags(draft, share),
     )
 
@@ -184,15 +190,20 @@ def _stable_pods(draft: Draft, candidate_pods: int) -> int:
     n, goal, stable = room(draft), goal_split(draft).stable, draft.facts.pods(draft.stable)
     if draft.candidate is None:
         return goal
-    if goal >= stable.asked:
-        return max(stable.asked, min(goal, n.most - candidate_pods))
+    if goal >= stable.least:
+        return max(stable.least, min(goal, n.limit - candidate_pods))
+    return _given_up(draft, goal, stable.least)
+
+
+def _given_up(draft: Draft, goal: int, pods: int) -> int:
+    """What is left of so many pods of stable where the goal is less."""
     switch, ready = draft.facts.switch(draft.stable, draft.candidate), draft.facts.pods(draft.candidate).ready
     if not switch.accepted:
-        return stable.asked
+        return pods
     share = switch.share(draft.candidate)
     if share and not routed(draft):
         share = WHOLE  # behind a plain Service the traffic follows the pods: none of it needs pods of stable's
-    return capacity.stable_now(n, goal, share=share, pods=stable.asked, candidate_ready=ready)
+    return capacity.stable_now(room(draft), goal, share=share, pods=pods, candidate_ready=ready)
 
 
 def _candidate_pods(draft: Draft, share: int) -> int:
@@ -201,18 +212,42 @@ def _candidate_pods(draft: Draft, share: int) -> int:
     n, goal, mine = room(draft), goal_split(draft).candidate, draft.facts.pods(draft.candidate)
     if draft.rollout.phase == "RollingBack":
         if share:
-            return mine.asked  # it serves until stable does
+            return mine.least  # it serves until stable does
         reached = live_share(draft) > 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted
         return min(mine.asked, n.surge) if reached else 0
-    if goal <= mine.asked:
+    if goal <= mine.least:
         return goal
-    others = sum(
+    stable = draft.facts.pods(draft.stable).running
+    return max(mine.least, capacity.candidate_now(n, goal, stable_pods=stable, other_pods=_others(draft)))
+
+
+def _most(draft: Draft, share: int, pods: Split) -> Split:
+    """How many pods the HPAs may make of those that the rule asks for; what is given up is given up as safely as those."""
+    autoscaling = draft.facts.autoscaling
+    if autoscaling is None or draft.stable is None:
+        return Split(0, 0)
+    if draft.candidate is None or draft.rollout is None:
+        return Split(max(pods.stable, autoscaling.max_replicas), 0)
+    n, goal, stable = room(draft), goal_split(draft), draft.facts.pods(draft.stable)
+    wanted = Split(0, 0)  # behind a plain Service the pods are the share: an HPA would change it
+    if routed(draft):
+        wanted = capacity.most_at_share(n, live_share(draft))
+    held = _given_up(draft, goal.stable, stable.asked) if goal.stable < stable.asked else 0
+    room_left = n.limit - max(pods.candidate, goal.candidate)
+    most = max(pods.stable, held, min(wanted.stable, room_left))
+    others = max(most, stable.running) + _others(draft)
+    candidate = max(pods.candidate, min(wanted.candidate, n.limit - others))
+    serves = draft.running() is not None or share > 0
+    return Split(most if pods.stable else 0, candidate if pods.candidate and serves else 0)
+
+
+def _others(draft: Draft) -> int:
+    """Pods of revisions that are no arm any more."""
+    return sum(
         draft.facts.pods(name).running
         for name in draft.facts.observed.workloads
         if name not in (draft.stable, draft.candidate)
     )
-    stable = draft.facts.pods(draft.stable).running
-    return max(mine.asked, capacity.candidate_now(n, goal, stable_pods=stable, other_pods=others))
 
 
 def _previous_pods(draft: Draft) -> int:
@@ -220,5 +255,6 @@ def _previous_pods(draft: Draft) -> int:
     if draft.previous is None:
         return 0
     stable = draft.facts.pods(draft.stable)
-    spare = max(0, room(draft).most - max(stable.running, draft.facts.replicas))
+    n = room(draft)
+    spare = max(0, n.most - max(stable.running, n.replicas))
     return min(draft.facts.pods(draft.previous).asked, spare)

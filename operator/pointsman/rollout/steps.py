@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
-from pointsman.rollout import asking, ending, outlook, readiness, weighing, wording
+from pointsman.rollout import asking, ending, outlook, readiness, scaling, weighing, wording
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
@@ -155,6 +155,7 @@ def _enter(draft: Draft, policy: Policy, step: int) -> None:
     rollout = draft.rollout
     if rollout is None:
         raise AssertionError("no rollout runs")
+    scaling.for_step(draft)
     deadline = rollout.deadline_at or draft.now + policy.deadline
     if stage.kind == "Approval":
         draft.update(phase="AwaitingApproval", step=step, step_started_at=draft.now, deadline_at=deadline)
@@ -307,6 +308,7 @@ def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> 
 
 
 def _promote(draft: Draft, reason: str, message: str) -> None:
+    scaling.for_candidate(draft)
     draft.update(
         phase="Promoting", reason=reason, message=message[:2048], clock_stopped_at=None, step_started_at=draft.now
     )
