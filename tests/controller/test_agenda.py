@@ -21,6 +21,33 @@ STORIES = [
     pytest.param(["wake a 5", "add a", "take 5 a", "done a", "take 5 -"], id="due while it is queued: done once"),
     pytest.param(["wake b 6", "wake a 5", "take 9 a", "take 9 b"], id="the earlier first"),
     pytest.param(["wake a 5", "forget a", "take 9 -"], id="gone"),
+    pytest.param(["add_round a", "add b", "take 0 a", "take 0 b"], id="rounds move, even while others come in"),
+    pytest.param(
+        ["add_round a", "add_round b", "take 0 a", "add c", "take 0 c", "take 0 b"],
+        id="while one round moves, changes go before the next",
+    ),
+    pytest.param(
+        ["add_round a", "add_round b", "add_round c", "take 0 a", "take 0 b", "take 0 -", "done a", "take 0 c"],
+        id="two rounds at a time",
+    ),
+    pytest.param(
+        [
+            "add_round a",
+            "add_round b",
+            "add_round c",
+            "take 0 a",
+            "take 0 b",
+            "add c",
+            "take 0 c",
+            "done c",
+            "take 0 -",
+        ],
+        id="a change of what waits for its round: now, and once",
+    ),
+    pytest.param(["add a", "add_round a", "take 0 a", "done a", "take 0 -"], id="a round of what has changed: once"),
+    pytest.param(
+        ["add_round a", "take 0 a", "add_round a", "take 0 -", "done a", "take 0 a"], id="a round while worked on"
+    ),
     pytest.param(["add a", "take 0 a", "wake a 1", "take 2 -", "done a", "take 2 a"], id="due while worked on"),
 ]
 

@@ -110,8 +110,7 @@ async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
     await primed.prepare()
     primed._expect(WATCHED)
     await listed(primed, api, WATCHED)
-    for key in list(primed.workers._agenda._ready):
-        primed.workers._agenda.take(0)
+    while (key := primed.workers._agenda.take(0)) is not None:
         primed.workers._agenda.done(key)
     echo = api.objects["ModelDeployment", "ml", "churn"]
     primed._seen(None, echo)

@@ -44,10 +44,12 @@ def test_no_rollouts_no_queries() -> None:
 def test_one_query_reads_requests_failures_and_the_start_of_the_process_from_one_snapshot() -> None:
     (counters, up) = plan([watch(ERRORS)]).queries
     pods = 'namespace=~"ml",pointsman_dev_revision=~"churn-11111111|churn-22222222"'
+    by = "by (namespace,pointsman_dev_revision,pod,job,instance)"
+    failed = f'sum {by} (requests_total{{{pods},path=~"/infer",status=~"5.."}})'
     assert counters.text == (
-        f'requests_total{{{pods},path=~"/infer"}}'
-        f' or label_replace(requests_total{{{pods},path=~"/infer",status=~"5.."}},"pointsman_part","failed","","")'
-        f' or label_replace(process_start_time_seconds{{{pods}}},"pointsman_part","started","","")'
+        f'sum {by} (requests_total{{{pods},path=~"/infer"}})'
+        f' or label_replace({failed},"pointsman_part","failed","","")'
+        f' or label_replace(max {by} (process_start_time_seconds{{{pods}}}),"pointsman_part","started","","")'
     )
     assert up.text.startswith(f"timestamp(up{{{pods}}}) * up{{{pods}}} or ")
     assert counters.about == "requests_total of 2 revisions"
@@ -56,7 +58,8 @@ def test_one_query_reads_requests_failures_and_the_start_of_the_process_from_one
 def test_the_gateway_is_asked_by_the_clusters_of_the_revisions_services() -> None:
     (counters, up) = plan([watch(GATEWAY_ERRORS)]).queries
     clusters = 'envoy_cluster_name=~"service/(?:ml/churn-11111111|ml/churn-22222222)/.+"'
-    assert counters.text.startswith(f"envoy_cluster_upstream_rq_xx{{{clusters}}} or ")
+    by = "by (envoy_cluster_name,pod,job,instance)"
+    assert counters.text.startswith(f"sum {by} (envoy_cluster_upstream_rq_xx{{{clusters}}}) or ")
     assert f'envoy_cluster_upstream_rq_xx{{{clusters},envoy_response_code_class=~"5"}}' in counters.text
     assert up.text == f"(timestamp(up) * up) and on (job, instance) envoy_cluster_membership_total{{{clusters}}}"
 

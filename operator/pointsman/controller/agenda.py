@@ -1,9 +1,13 @@
-"""Which key is worked on next: one worker at a time for a key, repeats merged, later times and back-off kept."""
+"""Which key is worked on next: one worker at a time for a key, repeats merged, later times and back-off kept.
+
+There are two lines. Who has changed something waits in the first; in the second wait those that come round by themselves,
+hundreds at a time: looks, and everything after a restart. The first goes before, and never keeps the second from moving.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -11,6 +15,7 @@ K = TypeVar("K", bound=Hashable)
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
+_ROUNDS_AT_ONCE = 2  # keys of the second line that are worked on at the same time: each takes the loop for milliseconds
 
 
 class Agenda(Generic[K]):
@@ -20,8 +25,10 @@ class Agenda(Generic[K]):
         self._first = first_delay
         self._longest = longest_delay
         self._ready: deque[K] = deque()
-        self._queued: set[K] = set()
+        self._rounds: OrderedDict[K, None] = OrderedDict()
+        self._queued: set[K] = set()  # in the first line
         self._active: set[K] = set()
+        self._on_rounds: set[K] = set()  # active, from the second line
         self._again: set[K] = set()  # active, and asked for meanwhile
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []  # may hold times that `_due` has replaced
@@ -29,15 +36,23 @@ class Agenda(Generic[K]):
         self._failures: dict[K, int] = {}
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._again)
+        return len(self._ready) + len(self._rounds) + len(self._again)
 
     def add(self, key: K) -> None:
         """Work on the key as soon as possible: again, if it is being worked on."""
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
+            self._rounds.pop(key, None)
             self._queued.add(key)
             self._ready.append(key)
+
+    def add_round(self, key: K) -> None:
+        """Work on the key when its turn comes, after all that have changed."""
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._rounds[key] = None
 
     def wake(self, key: K, at: float | None) -> None:
         """Work on the key at this time instead of the one set before; None: not by itself."""
@@ -51,16 +66,27 @@ class Agenda(Generic[K]):
     def take(self, now: float) -> K | None:
         """The next key, which is active until `done`; None: nothing is due."""
         self._collect(now)
+        key = self._next()
+        if key is not None:
+            self._active.add(key)
+        return key
+
+    def _next(self) -> K | None:
+        waiting = bool(self._rounds) and len(self._on_rounds) < _ROUNDS_AT_ONCE
+        if waiting and not (self._ready and self._on_rounds):  # one of them always moves
+            key, _ = self._rounds.popitem(last=False)
+            self._on_rounds.add(key)
+            return key
         if not self._ready:
             return None
         key = self._ready.popleft()
         self._queued.discard(key)
-        self._active.add(key)
         return key
 
     def done(self, key: K) -> None:
         """The work on a key is over."""
         self._active.discard(key)
+        self._on_rounds.discard(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)

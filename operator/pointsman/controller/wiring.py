@@ -120,7 +120,7 @@ class Operator:
         gc.freeze()  # what was listed stays: the collector need not look at it again and again
         for kind in (MODEL_RUNTIME, ROLLOUT_POLICY, MODEL_DEPLOYMENT):
             for name in self.cache.names(kind):
-                self.workers.add(Key(kind.name, *name))
+                self.workers.add_round(Key(kind.name, *name))
         self.workers.begin()
 
     async def watch(self, server: str, api: Any, stop: asyncio.Event, on_signal: Callable[[], None]) -> None:
@@ -179,7 +179,8 @@ class Operator:
         if not page.following:
             changes += census.end(page.resource_version)
         for change in changes:
-            self._learn(change)
+            for key in concerned(change, self.cache, self.claims):
+                self.workers.add_round(key)
 
     def _expect(self, kinds: Iterable[Kind]) -> None:
         """Kopf is going to list and watch these."""
@@ -205,7 +206,7 @@ class Operator:
         memory = self.memories.get(key)
         if memory is not None:
             memory.reading = reading
-            self.workers.add(key)
+            self.workers.add_round(key)
 
 
 def _decisive(settings: Settings) -> observed.Settings:

@@ -57,6 +57,11 @@ class Workers:
         self._agenda.add(key)
         self._rouse()
 
+    def add_round(self, key: Key) -> None:
+        """Reconcile the key when its turn comes, after all that have changed."""
+        self._agenda.add_round(key)
+        self._rouse()
+
     async def run(self) -> None:
         """Work from `begin` until `stop`, and then to the end of what is being worked on."""
         async with asyncio.TaskGroup() as group:

@@ -136,22 +136,41 @@ def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labe
 
 
 def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
-    """Raw counters, and in the same query what they are judged by.
+    """Each pod's counters, and in the same query what they are judged by.
 
     One query reads one snapshot: were failures, requests and the process's start asked for apart, a scrape that lands in
     between would show more failures than requests, or a restart with the counters of the process before.
     """
-    arms = _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
-    parts = [_select(name, arms, shape.match) for name in _series(shape)]
-    if shape.signal == "Errors":
-        parts.append(_mark(_select(shape.metric, arms, shape.match, shape.failed), FAILED))
-    if shape.source == "Runtime":
-        parts.append(_mark(f"process_start_time_seconds{{{arms}}}", STARTED))
-    else:
+    arms = _arms(shape, pairs, labels)
+    parts = _rising(shape, arms, labels)
+    if shape.source == "Gateway":
         present = f"{_CLUSTER_GAUGE}{{{arms}}}"
         parts.append(_mark(present, PRESENT))
         parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
     return Query(text=" or ".join(parts), about=f"{shape.metric} of {_who(pairs)}")
+
+
+def _rising(shape: Shape, arms: str, labels: Labels) -> list[str]:
+    """Each pod's counters, summed over what tells its series apart, never over pods; a runtime's with its start.
+
+    Summed by Prometheus, because the labels of thousands of series are most of an answer.
+    """
+    runtime = shape.source == "Runtime"
+    owner = (labels.namespace, labels.revision, labels.pod) if runtime else (CLUSTER, labels.pod)
+    by = ",".join(dict.fromkeys((*owner, "job", "instance")))
+    keys = (by,) if shape.signal == "Errors" else (f"{by},le", by)
+    parts = [
+        f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)
+    ]
+    if shape.signal == "Errors":
+        parts.append(_mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
+    if runtime:
+        parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
+    return parts
+
+
+def _arms(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
+    return _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
 
 
 def _series(shape: Shape) -> tuple[str, ...]:
@@ -177,21 +196,9 @@ def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Whose, Span], 
 
 
 def _counters_before(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, long: Span) -> RangeQuery:
-    """Each pod's counters as they rose: summed over what tells its series apart, never over pods."""
-    runtime = shape.source == "Runtime"
-    arms = _pods(pairs, labels) if runtime else _clusters(pairs)
-    owner = (labels.namespace, labels.revision, labels.pod) if runtime else (CLUSTER, labels.pod)
-    by = ",".join(dict.fromkeys((*owner, "job", "instance")))
-    keys = (by,) if shape.signal == "Errors" else (f"{by},le", by)
-    parts = [
-        f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)
-    ]
-    if shape.signal == "Errors":
-        parts.append(_mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
-    if runtime:
-        parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
+    """Each pod's counters as they rose."""
     return RangeQuery(
-        text=" or ".join(parts),
+        text=" or ".join(_rising(shape, _arms(shape, pairs, labels), labels)),
         about=f"the past of {shape.metric} of {_who(pairs)}",
         seconds=long.seconds,
         step=long.step,
