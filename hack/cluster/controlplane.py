@@ -26,13 +26,18 @@ def launch(layout: Layout) -> None:
         certificates.make(layout)
     with step("etcd and API server"):
         start(layout, "etcd", binaries.program("etcd"), *_etcd(layout))
-        start(layout, "kube-apiserver", binaries.program("kube-apiserver"), *_apiserver(layout))
-        wait_for("The API server", lambda: answers(layout), seconds=60, logs=layout.logs)
+        start_api_server(layout)
     with step("controllers and scheduler"):
         start(layout, "kube-controller-manager", binaries.program("kube-controller-manager"), *_controllers(layout))
         start(layout, "kube-scheduler", binaries.program("kube-scheduler"), *_scheduler(layout))
         account = "/api/v1/namespaces/default/serviceaccounts/default"  # without it no pod can be created
         wait_for("The controllers", lambda: get(layout, account) is not None, seconds=60, logs=layout.logs)
+
+
+def start_api_server(layout: Layout) -> None:
+    """Start the API server alone and wait until it answers."""
+    start(layout, "kube-apiserver", binaries.program("kube-apiserver"), *_apiserver(layout))
+    wait_for("The API server", lambda: answers(layout), seconds=60, logs=layout.logs)
 
 
 def answers(layout: Layout) -> bool:

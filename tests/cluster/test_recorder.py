@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from pointsman.cluster import recorder as module
 from pointsman.cluster.answers import Missing, Refused
 from pointsman.cluster.kinds import Kind
 from pointsman.cluster.recorder import Recorder, occurrence
-from pointsman.errors import Unavailable
+from pointsman.errors import Conflict, Unavailable
 from tests.cluster.objects import model
 
 
@@ -20,8 +22,12 @@ class Clock:
         return self.now
 
 
+class LostError(Exception):
+    """It was done, and nobody was told."""
+
+
 class Api:
-    """Keeps what is posted; raises what it is told to, once each."""
+    """Keeps what is posted; raises what it is told to, once each: instead of doing it, or after it."""
 
     def __init__(self, *faults: Exception) -> None:
         self.events: dict[str, dict[str, Any]] = {}
@@ -29,21 +35,31 @@ class Api:
         self.calls = 0
 
     async def post(self, event: dict[str, Any]) -> dict[str, Any]:
-        self._fail()
-        self.events[event["metadata"]["name"]] = event
-        return event
+        with self._fail():
+            name = event["metadata"]["name"]
+            if name in self.events:
+                raise Conflict("it exists")
+            self.events[name] = event
+            return event
 
     async def merge(self, _kind: Kind, _namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
-        self._fail()
-        if name not in self.events:
-            raise Missing(name)
-        self.events[name] |= patch
-        return self.events[name]
+        with self._fail():
+            if name not in self.events:
+                raise Missing(name)
+            self.events[name] |= patch
+            return self.events[name]
 
-    def _fail(self) -> None:
+    @contextmanager
+    def _fail(self) -> Iterator[None]:
         self.calls += 1
-        if self.faults:
-            raise self.faults.pop(0)
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is None:
+            yield
+        elif isinstance(fault, LostError):
+            yield
+            raise Unavailable("no answer")
+        else:
+            raise fault
 
     def counts(self) -> list[tuple[str, int]]:
         return [(event["note"], event.get("series", {}).get("count", 1)) for event in self.events.values()]
@@ -126,7 +142,7 @@ async def test_a_series_whose_event_was_deleted_begins_anew() -> None:
     ("faults", "posted"),
     [
         pytest.param([Unavailable("down")], 1, id="tried again"),
-        pytest.param([Unavailable("down")] * 3, 0, id="given up"),
+        pytest.param([Unavailable("down")] * module._TRIES, 0, id="given up"),
         pytest.param([Refused("the namespace is going")], 0, id="refused: not worth a second try"),
     ],
 )
@@ -138,6 +154,17 @@ async def test_faults(faults: list[Exception], posted: int) -> None:
     await posting.flush()
     assert len(api.events) == posted
     assert len(dropped) == 1 - posted
+
+
+@pytest.mark.parametrize("faults", [[LostError()], [LostError(), LostError()], [Unavailable("down"), LostError()]])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_event_whose_answer_was_lost_is_not_posted_again(faults: list[Exception], times: int) -> None:
+    api = Api(*faults)
+    posting = recorder(api, Clock())
+    for _ in range(times):
+        posting.record(what())
+    await posting.flush()
+    assert api.counts() == [("v2 serves", times)]
 
 
 async def test_a_flood_is_dropped_and_paced(no_waiting: list[float]) -> None:

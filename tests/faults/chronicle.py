@@ -83,7 +83,7 @@ class Chronicle:
             except ApiError as failure:
                 if failure.status == _GONE:
                     version = ""
-            except (aiohttp.ClientError, OSError, ValueError):
+            except (aiohttp.ClientError, OSError, ValueError, KeyError):  # also where it answers, and is not ready
                 pass  # it is away: the same version again
             await asyncio.sleep(_PAUSE)
 

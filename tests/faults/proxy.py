@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -46,7 +47,11 @@ class Proxy:
 
     def __init__(self, credentials: Credentials, session: aiohttp.ClientSession, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
+        self.port = 0
+        self.token: str | None = None  # the one that proves who one is; None: nobody has to
         self.requests: list[Request] = []
+        self.met = 0  # requests that a fault befell, and watches that were broken off
+        self._runner: web.AppRunner | None = None
         self._credentials = credentials
         self._session = session
         self._fate: Fate = no_fault
@@ -68,17 +73,18 @@ class Proxy:
     def cut(self) -> Iterator[None]:
         """Lose every packet for a while: nothing is refused, nothing answered; afterwards what was sent arrives, late."""
         self._connected.clear()
+        self.met += 1
         try:
             yield
         finally:
             self._connected.set()
 
-    def cut_watches(self) -> int:
-        """Break every watch off, in the middle of whatever it says; how many there were."""
+    def cut_watches(self) -> None:
+        """Break every watch off, in the middle of whatever it says."""
         broken = [stream for stream in self._streams if stream.connection is not None]
         for stream in broken:
             stream.close()
-        return len(broken)
+        self.met += len(broken)
 
     def since(self, begun: float, *, namespace: str) -> list[Request]:
         """What was asked for in a namespace since then, the lease excepted."""
@@ -92,7 +98,12 @@ class Proxy:
         """Pass a request on, as its fate allows."""
         body = await request.read()
         await self._arrival(request, body)
-        fault = self._fate(request.method, request.path_qs) or Fault()
+        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+            self.met += 1
+            return _refusal(Fault(status=401))
+        fault = self._fate(request.method, request.path_qs)
+        self.met += fault is not None
+        fault = fault or Fault()
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.lands:
@@ -156,6 +167,22 @@ class Proxy:
             self._streams.discard(answer)
         return response
 
+    async def serve(self, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on the loopback, from now on with this certificate, on the same port as before; connections are closed."""
+        await self.close()
+        application = web.Application(client_max_size=2**25)
+        application.router.add_route("*", "/{path:.*}", self.handle)
+        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
+        self.port = self._runner.addresses[0][1]
+        self.kubeconfig.write_text(_kubeconfig(f"http://127.0.0.1:{self.port}"), encoding="utf-8")
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
     def _send(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
         url = self._credentials.server + request.raw_path
@@ -183,22 +210,17 @@ def _refusal(fault: Fault) -> web.Response:
 
 
 @asynccontextmanager
-async def proxy(credentials: Credentials, folder: Path) -> AsyncIterator[Proxy]:
+async def proxy(credentials: Credentials, folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
     """A proxy on the loopback until the end of the block."""
     connector = aiohttp.TCPConnector(ssl=credentials.tls, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
         made = Proxy(credentials, session, folder / f"{uuid.uuid4().hex}.kubeconfig")
-        application = web.Application(client_max_size=2**25)
-        application.router.add_route("*", "/{path:.*}", made.handle)
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.kubeconfig.write_text(_kubeconfig(f"http://127.0.0.1:{runner.addresses[0][1]}"), encoding="utf-8")
+        await made.serve(tls)
         try:
             yield made
         finally:
-            await runner.cleanup()
+            await made.close()
 
 
 def _kubeconfig(server: str) -> str:

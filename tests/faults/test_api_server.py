@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
+import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +18,12 @@ import pytest_asyncio
 
 from bench.lab.recorder import Request
 from pointsman.controller import news
+from tests.cluster.service_account import Authorities, ServiceAccount
 from tests.faults.chronicle import overfull, shares, unearned
+from tests.faults.own_cluster import OwnCluster, own_cluster
 from tests.faults.proxy import Fault
-from tests.faults.stories import Story, told
-from tests.faults.world import HOLDING, POLICY, REPLICAS, SURGE, World
+from tests.faults.stories import Story, Telling, ended, told
+from tests.faults.world import HOLDING, POLICY, REPLICAS, SURGE, Site, World, in_a_pod, world
 from tests.sizes import FULL
 
 if TYPE_CHECKING:
@@ -26,24 +31,75 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.bare, pytest.mark.asyncio(loop_scope="module")]
 
-CUT = 60.0 if FULL else 8.0  # seconds without a network: longer than the lease lasts without a renewal
+SHORT = () if FULL else ("--lease-duration=6", "--renew-deadline=4", "--retry-period=1")
+LONG = (
+    "--lease-duration=90",
+    "--renew-deadline=60",
+)  # the same process from beginning to end, however long a fault takes
+CUT = 60.0 if FULL else 6.0  # seconds without a network: longer than the lease lasts without a renewal
 SEED = 20
 UNDISTURBED = {"going": [0, 20, 50, 100], "harmful": [0, 20, 0], "aborted": [0, 20, 0]}
 """The shares that each candidate is given when all is well: a fault may delay them, and change nothing of them."""
+BUSY = 2  # seconds, by Retry-After
+FIRST, SECOND = "first", "second"  # tokens, and authorities
 
 
-# -- the faults, each as long as the block lasts
+# -- what every story has in common
 
 
-@contextmanager
-def slow(here: World) -> Iterator[None]:
+async def prepare(here: World) -> None:
+    """Four models: one that nobody touches, and three whose rollouts will end promoted, rolled back and aborted."""
+    await here.until_led()
+    for name in ("idle", *UNDISTURBED):
+        await here.apply(name, "1", policy=HOLDING if name == "aborted" else POLICY)
+    for name in ("idle", *UNDISTURBED):
+        await here.until_serves(name, "1")
+    await here.apply("aborted", "2", policy=HOLDING)
+    await here.until_share("aborted", 20)
+
+
+async def ends_well(here: World) -> None:
+    """All three rollouts end as without the fault, by the same steps, and then nothing is written any more."""
+    await here.until_outcome("aborted", "2", "Aborted")
+    await here.until_outcome("harmful", "2-bad", "RolledBack", seconds=90)
+    await here.until_outcome("going", "2", "Promoted", seconds=90)
+    for name, expected in UNDISTURBED.items():
+        history = here.status(name)["history"]
+        assert [(one["attempt"], one["version"].split("-")[0]) for one in history] == [(1, "2")], name
+        assert len(here.revisions(name)) == 2, name
+        candidate = history[0]["revision"]
+        assert shares(here.chronicle, name, candidate) == expected, name
+        assert not unearned(here.chronicle, name, candidate)
+        assert not overfull(here.chronicle, name, REPLICAS + SURGE)
+    await here.chronicle.quiet(news.PAUSE.total_seconds() + 1)
+    last = time.perf_counter() - news.PAUSE.total_seconds()
+    assert not [one for one in here.proxy.since(last, namespace=here.namespace) if one.writes]
+    assert here.proxy.met
+    assert not here.operator.crashes()
+
+
+def written(here: World, model: str, since: float) -> list[Request]:
+    """What was written to a model's objects."""
+    return [one for one in here.proxy.since(since, namespace=here.namespace) if one.writes and about(one, model)]
+
+
+def about(request: Request, model: str) -> bool:
+    """Whether a request is about a model's objects."""
+    return any(part == model or part.startswith(f"{model}-") for part in request.path.split("/"))
+
+
+# -- faults that last as long as the rollouts
+
+
+@asynccontextmanager
+async def slow(here: World) -> AsyncIterator[None]:
     """Every answer takes half a second longer."""
     with here.proxy.fated(lambda _method, _path: Fault(delay=0.5)):
         yield
 
 
-@contextmanager
-def flaky(here: World) -> Iterator[None]:
+@asynccontextmanager
+async def flaky(here: World) -> AsyncIterator[None]:
     """Two requests in five go wrong, in every way there is; of half of these the server has done what was asked."""
     draw = random.Random(SEED)  # noqa: S311  seeded, not secret
     ways = (
@@ -78,103 +134,188 @@ async def deaf(here: World) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        cutting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await cutting
+        await ended([cutting])
 
 
-# -- what is told
-
-
-async def prepare(here: World) -> None:
-    """Four models: one that nobody touches, and three whose rollouts will end promoted, rolled back and aborted."""
-    for name in ("idle", *UNDISTURBED):
-        await here.apply(name, "1", policy=HOLDING if name == "aborted" else POLICY)
-    for name in ("idle", *UNDISTURBED):
-        await here.until_serves(name, "1")
-    await here.apply("aborted", "2", policy=HOLDING)
-    await here.until_share("aborted", 20)
-
-
-async def ends_well(here: World, begun: float) -> None:
-    """All three rollouts end as without the fault, by the same steps."""
-    await here.until_outcome("aborted", "2", "Aborted")
-    await here.until_outcome("harmful", "2-bad", "RolledBack", seconds=90)
-    await here.until_outcome("going", "2", "Promoted", seconds=90)
-    for name, expected in UNDISTURBED.items():
-        ended = here.status(name)["history"]
-        assert [(one["attempt"], one["version"].split("-")[0]) for one in ended] == [(1, "2")], name
-        assert len(here.revisions(name)) == 2, name
-        candidate = ended[0]["revision"]
-        assert shares(here.chronicle, name, candidate) == expected, name
-        assert not unearned(here.chronicle, name, candidate)
-        assert not overfull(here.chronicle, name, REPLICAS + SURGE)
-    assert not [one for one in here.proxy.since(begun, namespace=here.namespace) if one.writes and about(one, "idle")]
-
-
-async def settles(here: World) -> None:
-    """And then nothing is written any more."""
-    await here.chronicle.quiet(news.PAUSE.total_seconds() + 1)
-    last = time.perf_counter() - news.PAUSE.total_seconds()
-    assert not [one for one in here.proxy.since(last, namespace=here.namespace) if one.writes]
-
-
-def about(request: Request, model: str) -> bool:
-    """Whether a request is about a model's objects."""
-    return any(part == model or part.startswith(f"{model}-") for part in request.path.split("/"))
-
-
-def through(fault: Callable[[World], AbstractContextManager[None] | AbstractAsyncContextManager[None]]) -> Story:
+def through(fault: Callable[[World], AbstractAsyncContextManager[None]]) -> Story:
     """Rollouts that begin, run and end while something goes wrong all the time."""
 
-    async def story(here: World) -> None:
-        await prepare(here)
-        begun = time.perf_counter()
-        async with contextlib.AsyncExitStack() as stack:
-            during = fault(here)
-            if isinstance(during, AbstractAsyncContextManager):
-                await stack.enter_async_context(during)
-            else:
-                stack.enter_context(during)
-            await here.apply("going", "2")
-            await here.apply("harmful", "2-bad")
-            await here.abort("aborted")
-            await ends_well(here, begun)
-        await settles(here)
+    async def story(site: Site) -> None:
+        async with world(site, *LONG) as here:
+            await prepare(here)
+            begun = time.perf_counter()
+            async with fault(here):
+                await here.apply("going", "2")
+                await here.apply("harmful", "2-bad")
+                await here.abort("aborted")
+                await ends_well(here)
+            assert not here.operator.ended
+            assert not written(here, "idle", begun)
 
     return story
 
 
-async def cut_off(here: World) -> None:
+# -- faults that pass
+
+
+async def cut_off(site: Site) -> None:
     """No network in the middle of two canaries, with an abort meanwhile; what was sent into the void arrives afterwards."""
-    await prepare(here)
-    begun = time.perf_counter()
-    await here.apply("going", "2")
-    await here.apply("harmful", "2-bad")
-    await here.until_share("going", 20)
-    with here.proxy.cut():
+    async with world(site, *SHORT) as here:
+        await prepare(here)
+        begun = time.perf_counter()
+        await here.apply("going", "2")
+        await here.apply("harmful", "2-bad")
+        await here.until_share("going", 20)
+        with here.proxy.cut():
+            await here.abort("aborted")
+            await asyncio.sleep(CUT)
+        await ends_well(here)
+        assert not written(here, "idle", begun)
+
+
+async def flaky_throughout(site: Site) -> None:
+    """The same with an operator that dies in the middle of two canaries, and one that meets nothing else from its first list on."""
+    async with world(site, *LONG) as here:
+        await prepare(here)
+        begun = time.perf_counter()
+        async with flaky(here):
+            await here.apply("going", "2")
+            await here.apply("harmful", "2-bad")
+            await here.until_share("going", 20)
+            await here.operator.kill()
+            await here.abort("aborted")
+            await here.forget_lease()
+            await ends_well(here)
+        assert here.operator.ended == [-signal.SIGKILL]
+        assert not written(here, "idle", begun)
+
+
+async def busy(site: Site) -> None:
+    """Every write is put off by Retry-After for a while, one that aborts too: nobody comes back sooner than he was told."""
+    async with world(site, *LONG) as here:
+        await prepare(here)
+        await here.apply("going", "2")
+        await here.apply("harmful", "2-bad")
+        await here.until_share("going", 20)
+
+        def fate(method: str, path: str) -> Fault | None:
+            return None if method == "GET" or "/leases/" in path else Fault(status=429, retry_after=BUSY)
+
+        begun = time.perf_counter()
+        with here.proxy.fated(fate):
+            await here.abort("aborted")
+            await here.chronicle.until(
+                lambda: len(written(here, "aborted", begun)) >= 3, "it has been tried three times"
+            )
+        tries: dict[str, list[float]] = defaultdict(list)
+        for one in here.proxy.since(begun, namespace=here.namespace):
+            if one.status == 429 and one.resource != "events":
+                tries[one.path].append(one.at)
+        assert tries
+        soonest = min(after - before for times in tries.values() for before, after in pairwise(times))
+        assert soonest >= BUSY - 0.1
+        await ends_well(here)
+
+
+async def rotated(site: Site) -> None:
+    """The pod's token is replaced, and then the authority that vouches for the API server; the old ones are refused at once."""
+    folder = site.folder / site.namespace
+    folder.mkdir()
+    authorities, account = Authorities(folder), ServiceAccount(folder / "account")
+    account.is_given(token=FIRST, authority=authorities.make(FIRST))
+    async with world(site, *LONG, seat=in_a_pod(account.folder), tls=authorities.serving(FIRST)) as here:
+        here.proxy.token = FIRST
+        await prepare(here)
+        begun = time.perf_counter()
+        await here.apply("going", "2")
+        await here.apply("harmful", "2-bad")
+        await here.until_share("going", 20)
+        here.proxy.token = SECOND
+        here.proxy.cut_watches()
+        account.is_given(token=SECOND, authority=authorities.certificate(FIRST))
+        await here.until_share("going", 50)
+        other = await asyncio.to_thread(authorities.make, SECOND)
+        await here.proxy.serve(authorities.serving(SECOND))
+        account.is_given(token=SECOND, authority=other)
         await here.abort("aborted")
-        await asyncio.sleep(CUT)
-    await ends_well(here, begun)
-    await settles(here)
+        await ends_well(here)
+        assert not here.operator.ended
+        assert not written(here, "idle", begun)
+
+
+async def forgetful(site: Site, cluster: OwnCluster) -> None:
+    """The API server is killed, objects go while it is away, and no watch will ever tell: etcd has forgotten what it was."""
+    async with world(site, *LONG) as here:
+        await here.apply("gone", "1")
+        await prepare(here)
+        await here.until_serves("gone", "1")
+        lost = here.stable("idle")
+        await here.apply("going", "2")
+        await here.apply("harmful", "2-bad")
+        await here.until_share("going", 20)
+        here.proxy.met += 1
+        begun = time.perf_counter()
+        async with cluster.away():
+            cluster.forget("services/specs", here.namespace, lost)
+            cluster.forget("gateway.networking.k8s.io/httproutes", here.namespace, "idle")
+            cluster.forget("pointsman.dev/modeldeployments", here.namespace, "gone")
+            cluster.compact()
+        await here.abort("aborted")
+        there = here.chronicle.objects
+        await here.chronicle.until(
+            lambda: lost in there["Service"] and "idle" in there["HTTPRoute"], "what was lost is back", seconds=20
+        )
+        await ends_well(here)
+        assert not here.operator.ended
+        await here.chronicle.until(
+            lambda: not any(name.startswith("gone") for kind in there.values() for name in kind), "nothing is left"
+        )
+        # Until it is found out, a child that the garbage collector takes may be made again: once, and no more.
+        made = Counter(one.path for one in written(here, "gone", begun) if one.method != "DELETE")
+        assert max(made.values(), default=0) <= 1, made
 
 
 STORIES: dict[str, Story] = {
     "slow": through(slow),
-    "flaky": through(flaky),
+    "flaky": flaky_throughout,
     "watches are cut": through(deaf),
     "no network": cut_off,
+    "busy": busy,
+    "token and authority replaced": rotated,
 }
+FORGETFUL = "restarted and forgetful"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stories(
-    crds: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
-    async with told(crds.kubeconfig, tmp_path_factory.mktemp("stories"), STORIES) as begun:
-        yield begun
+async def stories(crds: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Telling]:
+    folder = tmp_path_factory.mktemp("stories")
+
+    async def away() -> None:
+        async with _own_cluster(folder) as cluster:
+            (folder / "own").mkdir()
+            story = {FORGETFUL: lambda site: forgetful(site, cluster)}
+            async with told(cluster.kubeconfig, folder / "own", story) as begun:
+                await begun[FORGETFUL]
+
+    aside = asyncio.create_task(away())
+    async with told(crds.kubeconfig, folder, STORIES) as begun:
+        try:
+            yield {**begun, FORGETFUL: aside}
+        finally:
+            await ended([aside])
 
 
-@pytest.mark.parametrize("fault", STORIES)
-async def test_rollouts_end_as_if_nothing_had_been(stories: dict[str, asyncio.Task[None]], fault: str) -> None:
+@asynccontextmanager
+async def _own_cluster(folder: Path) -> AsyncIterator[OwnCluster]:
+    """Started and taken down without holding up the stories that are told meanwhile."""
+    lent = own_cluster(folder)
+    cluster = await asyncio.to_thread(lent.__enter__)
+    try:
+        yield cluster
+    finally:
+        await asyncio.to_thread(lent.__exit__, None, None, None)
+
+
+@pytest.mark.parametrize("fault", [*STORIES, FORGETFUL])
+async def test_rollouts_end_as_if_nothing_had_been(stories: Telling, fault: str) -> None:
     await stories[fault]

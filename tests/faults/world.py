@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,11 @@ class World:
         patch = models.abort(self.candidate(name), rollout["attempt"])
         return version_of(await self.api.merge("ModelDeployment", self.namespace, name, patch=patch))
 
+    async def forget_lease(self) -> None:
+        """A dead leader's Lease runs out by itself; this is the short way."""
+        where = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/pointsman"
+        await self.api.send("DELETE", where)
+
     # -- what is there
 
     def status(self, name: str) -> Json:
@@ -149,6 +155,10 @@ class World:
         return sorted(one for one in self.chronicle.objects["ModelRevision"] if one.startswith(f"{name}-"))
 
     # -- what is waited for
+
+    async def until_led(self) -> None:
+        """Until the operator leads."""
+        await self.chronicle.until(lambda: self.operator.said("leading"), "the operator leads")
 
     async def until_serves(self, name: str, version: str, seconds: float = 60.0) -> None:
         """Until this version takes all traffic, and nothing else is going on."""
@@ -224,43 +234,73 @@ def is_bad(pods: dict[str, Json], name: str) -> bool:
     return any("bad" in env.get("value", "") for one in containers for env in one.get("env", ()))
 
 
-def command(namespace: str, kubeconfig: Path, prometheus: str, *options: str) -> list[str]:
-    """The operator of one namespace."""
-    return [
-        *(sys.executable, "-m", "pointsman", "operator", f"--kubeconfig={kubeconfig}", f"--namespaces={namespace}"),
-        *(f"--lease-namespace={namespace}", "--probes-port=0", f"--prometheus-url={prometheus}", *options),
-    ]
+Seat = Callable[[Proxy], tuple[list[str], dict[str, str]]]
+"""Where the operator sits: the words and the environment by which it finds the API server behind a proxy."""
 
 
-def names(count: int) -> list[str]:
-    """Namespaces that nobody has."""
+def at_a_desk(proxy: Proxy) -> tuple[list[str], dict[str, str]]:
+    """With a kubeconfig."""
+    return ["-m", "pointsman", "operator", f"--kubeconfig={proxy.kubeconfig}"], {}
+
+
+def in_a_pod(account: Path) -> Seat:
+    """With a pod's service account, whose folder is this one here."""
+    start = (
+        "from pathlib import Path; from pointsman.cluster import connection;"
+        f" connection.SERVICE_ACCOUNT = Path({str(account)!r}); from pointsman.cli import main; main()"
+    )
+
+    def sits(proxy: Proxy) -> tuple[list[str], dict[str, str]]:
+        where = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(proxy.port), "KUBECONFIG": ""}
+        return ["-c", start, "operator"], where
+
+    return sits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a world is: on which API server, in which namespace, seen by which Prometheus."""
+
+    kubeconfig: Path
+    folder: Path
+    namespace: str
+    sight: Scraped
+
+
+def namespaces(count: int) -> list[str]:
+    """Names that nobody has."""
     return [f"faults-{uuid.uuid4().hex[:8]}" for _ in range(count)]
 
 
 @asynccontextmanager
-async def world(kubeconfig: Path, folder: Path, sight: Scraped, namespace: str, *options: str) -> AsyncIterator[World]:
-    """A world with its operator leading, until the end of the block; `options` are the operator's."""
-    credentials = Credentials.of(kubeconfig)
+async def world(
+    site: Site, *options: str, seat: Seat = at_a_desk, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[World]:
+    """A world until the end of the block; `options` are the operator's, `tls` is what the way to the API server serves with."""
+    credentials, namespace = Credentials.of(site.kubeconfig), site.namespace
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(Api.open(credentials))
         await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         stack.push_async_callback(api.delete, "Namespace", None, namespace)
         await api.apply(gateway.gateway(namespace))
         seen = await stack.enter_async_context(chronicle(api, namespace))
-        sight.harms[namespace] = lambda name: is_bad(seen.objects["Pod"], name)
-        clock = await stack.enter_async_context(sight.way())
-        way = await stack.enter_async_context(proxy(credentials, folder))
-        operator = Operator(command(namespace, way.kubeconfig, clock.url, *options))
+        site.sight.harms[namespace] = lambda name: is_bad(seen.objects["Pod"], name)
+        clock = await stack.enter_async_context(site.sight.way())
+        way = await stack.enter_async_context(proxy(credentials, site.folder, tls))
+        words, environment = seat(way)
+        common = (f"--namespaces={namespace}", f"--lease-namespace={namespace}", "--probes-port=0")
+        command = [sys.executable, *words, *common, f"--prometheus-url={clock.url}", *options]
+        operator = Operator(command, environment)
         keeping = asyncio.create_task(operator.keep())
         stack.push_async_callback(operator.kill)
         stack.callback(keeping.cancel)
-        await seen.until(lambda: operator.said("leading"), "the operator leads")
-        yield World(
+        here = World(
             api=api,
             namespace=namespace,
             chronicle=seen,
             proxy=way,
-            prometheus=sight.prometheus,
+            prometheus=site.sight.prometheus,
             clock=clock,
             operator=operator,
         )
+        yield here

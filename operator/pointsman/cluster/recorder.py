@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from pointsman.cluster.answers import Busy, Missing
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import EVENT, Json
-from pointsman.errors import PointsmanError, Retryable
+from pointsman.errors import Conflict, PointsmanError, Retryable
 
 COMPONENT = "pointsman.dev/operator"
 _NOTE_LIMIT = 1024  # bytes, the API server's
@@ -22,7 +23,7 @@ _WAITING = 512  # kinds of events that wait to be posted; more are dropped
 _SERIES_SECONDS = 360.0  # as client-go: a repeat within this belongs to the series
 _BURST = 25
 _PER_SECOND = 5.0
-_TRIES = 3
+_TRIES = 12  # as client-go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +108,10 @@ class Recorder:
         self._tokens -= 1.0
 
     async def _post(self, what: Occurrence, times: int) -> None:
+        name = f"{what.regarding[3][:200]}.{uuid.uuid4().hex[:16]}"
         for _ in range(_TRIES):
             try:
-                await self._send(what, times)
+                await self._send(what, times, name)
             except Busy as busy:
                 await asyncio.sleep(busy.after)
             except Retryable:
@@ -120,21 +122,23 @@ class Recorder:
                 return
         self._dropped()
 
-    async def _send(self, what: Occurrence, times: int) -> None:
-        before = self._posted.pop(what, None)
+    async def _send(self, what: Occurrence, times: int, name: str) -> None:
+        before = self._posted.get(what)
         now = self._clock()
         if before is not None and now - before.at < _SERIES_SECONDS:
             try:
                 self._posted[what] = await self._repeat(what, replace(before, count=before.count + times, at=now))
             except Missing:
-                before = None  # it was deleted meanwhile
+                self._posted.pop(what)  # it was deleted meanwhile
             else:
                 return
-        name = f"{what.regarding[3][:200]}.{uuid.uuid4().hex[:16]}"
-        await self._client.post(self._event(what, name))
-        self._posted[what] = _Posted(name=name, count=1, at=now)
+        with contextlib.suppress(Conflict):  # the try before has landed, and its answer was lost
+            await self._client.post(self._event(what, name))
+        counted = _Posted(name=name, count=times, at=now)
+        self._posted[what] = counted if times == 1 else replace(counted, count=0)  # until the count has landed
+        self._posted.move_to_end(what)
         if times > 1:
-            self._posted[what] = await self._repeat(what, _Posted(name=name, count=times, at=now))
+            self._posted[what] = await self._repeat(what, counted)
         while len(self._posted) > _WAITING:
             self._posted.popitem(last=False)
 

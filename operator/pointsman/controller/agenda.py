@@ -34,12 +34,15 @@ class Agenda(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []  # may hold times that `_due` has replaced
         self._tick = 0
         self._failures: dict[K, int] = {}
+        self._held: set[K] = set()  # not before they are due
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._rounds) + len(self._again)
 
     def add(self, key: K) -> None:
-        """Work on the key as soon as possible: again, if it is being worked on."""
+        """Work on the key as soon as possible: again, if it is being worked on; one that is held, when it is due."""
+        if key in self._held:
+            return
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
@@ -62,6 +65,10 @@ class Agenda(Generic[K]):
         self._due[key] = at
         self._tick += 1
         heapq.heappush(self._heap, (at, self._tick, key))
+
+    def hold(self, key: K) -> None:
+        """Not before it is due, whoever asks for it."""
+        self._held.add(key)
 
     def take(self, now: float) -> K | None:
         """The next key, which is active until `done`; None: nothing is due."""
@@ -107,6 +114,7 @@ class Agenda(Generic[K]):
         """The object is gone."""
         self._failures.pop(key, None)
         self._due.pop(key, None)
+        self._held.discard(key)
 
     def next_at(self) -> float | None:
         """When the next key is due, of those that are not ready yet."""
@@ -118,4 +126,5 @@ class Agenda(Generic[K]):
         while (at := self.next_at()) is not None and at <= now:
             _, _, key = heapq.heappop(self._heap)
             del self._due[key]
+            self._held.discard(key)
             self.add(key)

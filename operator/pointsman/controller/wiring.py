@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from pointsman.cluster.answers import Missing
+from pointsman.cluster.answers import Busy, Missing
 from pointsman.cluster.cache import Cache, Census, Change
 from pointsman.cluster.client import Client, Page
 from pointsman.cluster.connection import watching_session
@@ -35,6 +35,8 @@ from pointsman.signals.queries import Labels
 from pointsman.signals.reading import Reading
 
 _log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS = 1.0
 
 
 class Operator:
@@ -82,7 +84,16 @@ class Operator:
 
         Raises Terminal where the CRDs are not installed, Refused where we may not list what we need.
         """
-        self._served = tuple([kind for kind in WATCHED if await self._is_served(kind)])
+        self._served = tuple([kind for kind in WATCHED if await self._surely(kind)])
+
+    async def _surely(self, kind: Kind) -> bool:
+        """Whether a kind is served, asked as often as it takes: who would be started instead of us has the same to do."""
+        while True:
+            try:
+                return await self._is_served(kind)
+            except Retryable as failure:
+                _log.warning("not known yet what is served", kind=kind.name, error=str(failure))
+                await asyncio.sleep(failure.after if isinstance(failure, Busy) else _AGAIN_SECONDS)
 
     async def relist(self) -> None:
         """List everything again from time to time, until cancelled: whatever a watch has missed."""

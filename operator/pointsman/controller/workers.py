@@ -19,6 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 _REFUSED_SECONDS = 5.0  # somebody has to change something first
+_BUSY_SECONDS = 30.0  # the most that an API server can ask us to wait: an abort may be waiting too
 
 
 class Gauge(Protocol):
@@ -110,6 +111,8 @@ class Workers:
             done = await self._work(key)
         except PointsmanError as failure:
             delay = self._agenda.failed(key, loop.time(), _at_least(failure))
+            if isinstance(failure, Busy):
+                self._agenda.hold(key)
             _log.warning("reconcile failed", key=str(key), error=str(failure), retry_seconds=round(delay, 3))
             self._gauge.reconciled("conflict" if isinstance(failure, Conflict) else "retry", loop.time() - started)
         except Exception:  # noqa: BLE001  a bug met by one object must not stop the others
@@ -142,5 +145,5 @@ class Workers:
 def _at_least(failure: PointsmanError) -> float:
     """How long to wait, whatever the back-off says; seconds."""
     if isinstance(failure, Busy):
-        return failure.after
+        return min(failure.after, _BUSY_SECONDS)
     return _REFUSED_SECONDS if isinstance(failure, Terminal) else 0.0
