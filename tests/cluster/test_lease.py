@@ -43,13 +43,12 @@ class Api:
             raise Unavailable("down")
         if self.lease is None or body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise Conflict("modified")
-        stored = self._store(body)
+        return await self._answered(self._store(body))
+
+    async def _answered(self, stored: dict[str, Any]) -> dict[str, Any]:
         if self.swallow:
             self.swallow = False
             raise Unavailable("no answer")
-        return await self._answered(stored)
-
-    async def _answered(self, stored: dict[str, Any]) -> dict[str, Any]:
         if self.landed is not None:
             landed, self.landed = self.landed, None
             landed.set()
@@ -153,6 +152,21 @@ async def test_a_renewal_whose_answer_was_lost_is_no_loss() -> None:
     assert await first._try()
     api.swallow = True
     await first._renew()
+    assert api.holder == "a"
+
+
+@pytest.mark.parametrize("before", ["nobody's", "given back"])
+async def test_a_lease_that_was_taken_without_an_answer_is_ours_at_once(before: str) -> None:
+    api, clock = Api(), Clock()
+    if before == "given back":
+        other = contender(api, "b", clock)
+        await other.acquire()
+        await other.release()
+    api.swallow = True
+    leader = contender(api, "a", clock)
+    async with asyncio.timeout(5):
+        await leader.acquire()
+    leader.check()
     assert api.holder == "a"
 
 

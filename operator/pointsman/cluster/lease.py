@@ -126,7 +126,7 @@ class Leadership:
         return True
 
     async def _look(self) -> bool:
-        """Whether the lease is free: not there, given back or expired."""
+        """Whether the lease is free: not there, given back, expired, or ours by a write whose answer was lost."""
         try:
             lease = await self._client.get(LEASE, self._namespace, self._name)
         except Missing:
@@ -135,7 +135,7 @@ class Leadership:
         if self._lease is None or _version(lease) != _version(self._lease):
             self._lease, self._changed_at = lease, self._clock()
         duration = float(lease["spec"].get("leaseDurationSeconds") or self._terms.duration)
-        return not self._holder() or self._clock() - self._changed_at > duration
+        return self._holder() in {"", self._identity} or self._clock() - self._changed_at > duration
 
     async def _renew(self) -> None:
         failure: Exception | None = None
