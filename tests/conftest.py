@@ -109,10 +109,15 @@ def admission(crds: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Asks the bare API server, in a namespace of its own: one that an earlier run deleted may still be going."""
     namespace = f"admission-{uuid.uuid4().hex[:8]}"
     crds.kubectl("create", "namespace", namespace)
-    context = _tls(crds.kubeconfig, tmp_path_factory.mktemp("tls"))
-    with httpx.Client(base_url=crds.server, verify=context, params={"fieldValidation": "Strict"}, timeout=30) as http:
+    with connected(crds, tmp_path_factory.mktemp("tls")) as http:
         yield Admission(http, namespace)
     crds.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def connected(cluster: Cluster, folder: Path) -> httpx.Client:
+    """A client of the cluster's API server, as its administrator; keeps certificates in `folder`."""
+    context = _tls(cluster.kubeconfig, folder)
+    return httpx.Client(base_url=cluster.server, verify=context, params={"fieldValidation": "Strict"}, timeout=30)
 
 
 def _tls(kubeconfig: Path, folder: Path) -> ssl.SSLContext:

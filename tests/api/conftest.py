@@ -6,9 +6,12 @@ import itertools
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from pointsman.api.values import API_VERSION
@@ -17,7 +20,7 @@ from tests.api.operator_gateway import Gateway
 from tests.api.operator_model import GATEWAY as GATEWAY_NAME
 from tests.api.operator_model import Model
 from tests.api.operator_models import Models
-from tests.api.operator_process import Operator
+from tests.api.operator_process import TODAYS, Operator, Source
 from tests.api.operator_prometheus import COUNTER, Prometheus
 from tests.api.operator_server import Object, Server, eventually
 
@@ -97,9 +100,16 @@ def gateway(name: str) -> Object:
 @pytest.fixture(scope="session")
 def site(crds: Cluster, admission: Admission, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The operator runs, in a namespace of its own."""
+    with operating(crds, admission.http, tmp_path_factory.mktemp("operator") / "log") as found:
+        yield found
+
+
+@contextmanager
+def operating(cluster: Cluster, http: httpx.Client, log: Path, source: Source = TODAYS) -> Iterator[Site]:
+    """A namespace of its own, with a gateway, models and Prometheus that are pretended, and an operator that is not."""
     namespace = f"operator-{uuid.uuid4().hex[:8]}"
-    crds.kubectl("create", "namespace", namespace)
-    server, stop = Server(admission.http, namespace), threading.Event()
+    cluster.kubectl("create", "namespace", namespace)
+    server, stop = Server(http, namespace), threading.Event()
     server.create(runtime(namespace))
     server.create(gateway(GATEWAY_NAME))
     routes = Gateway(server)
@@ -107,8 +117,9 @@ def site(crds: Cluster, admission: Admission, tmp_path_factory: pytest.TempPathF
     watches = [server.watch(ROUTE, routes.seen, stop), server.watch(POD, models.seen, stop)]
     prometheus = Prometheus(namespace, models)
     operator = Operator(
-        tmp_path_factory.mktemp("operator") / "log",
-        kubeconfig=crds.kubeconfig,
+        log,
+        source,
+        kubeconfig=cluster.kubeconfig,
         namespaces=namespace,
         lease_namespace=namespace,
         prometheus_url=prometheus.url,
@@ -121,7 +132,7 @@ def site(crds: Cluster, admission: Admission, tmp_path_factory: pytest.TempPathF
     for watch in watches:
         watch.join()
     server.delete(MODEL_RUNTIME, namespace)
-    crds.kubectl("delete", "namespace", namespace, "--wait=false")
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
     assert ended == 0, operator.log.read_text(encoding="utf-8")[-2000:]
     assert not operator.crashes(), operator.log
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -20,22 +21,44 @@ _STARTS_WITHIN = 30.0
 _ENDS_WITHIN = 30.0
 
 
+@dataclass(frozen=True)
+class Source:
+    """Which operator: the repository that it is in, and the Python that has its dependencies."""
+
+    repository: Path
+    python: Path
+
+
+TODAYS = Source(_REPOSITORY, Path(sys.executable))
+
+
 class Operator:
     """`python -m pointsman operator`, with everything it says in a file."""
 
-    def __init__(self, log: Path, **options: str | Path) -> None:
+    def __init__(self, log: Path, source: Source = TODAYS, **options: str | Path) -> None:
         self.log = log
         self._port = _free_port()
         words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-        self._command = [sys.executable, "-m", "pointsman", "operator", *words, "--probes-port", str(self._port)]
+        self._words = ("-m", "pointsman", "operator", *words, "--probes-port", str(self._port))
+        self._source = source
         self._process: subprocess.Popen[bytes] | None = None
+
+    def upgrade(self, source: Source) -> None:
+        """Stop it in order and start another version of it in its place."""
+        assert self.stop() == 0, self.log.read_text(encoding="utf-8")[-2000:]
+        self._source = source
+        self.start()
 
     def start(self) -> None:
         """Start it; returns when it leads."""
-        environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY / "operator")}
+        environment = {**os.environ, "PYTHONPATH": str(self._source.repository / "operator")}
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603  our own program
-                self._command, cwd=_REPOSITORY, env=environment, stdout=out, stderr=out
+                [str(self._source.python), *self._words],
+                cwd=self._source.repository,
+                env=environment,
+                stdout=out,
+                stderr=out,
             )
         eventually(self._leads, bool, _STARTS_WITHIN)
 

@@ -335,7 +335,7 @@ class Manifests:
         bad = [
             value for rule in below.get("x-kubernetes-validations", ()) for value in _examples(rule["message"], "bad")
         ]
-        if isinstance(holder[key], dict) and self._random.random() < 0.5:
+        if "properties" in below and self._random.random() < 0.5:
             unknown = self._random.choice(("unknown", "Replicas", "x-y", "😀", "spec"))
             holder[key][unknown] = self._random.choice(HOSTILE[1:])
             return (*path, unknown)
