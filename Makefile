@@ -77,7 +77,7 @@ demo: venv  ## the main job on a real cluster: promoted, rolled back, aborted (K
 	@$(PY) -m hack.demo
 
 .PHONY: bench-controller
-bench-controller: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes scale")
+bench-controller: venv  ## the controller's figures beside their targets, on the bare API server (QUICK=1: small sizes; ONLY="latency writes scale rollouts")
 	@$(PY) -m bench.controller $(if $(QUICK),--quick) $(ONLY)
 
 .PHONY: bench-decisions

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from bench.controller import latency, scale, writes
+from bench.controller import latency, rollouts, scale, writes
 from bench.lab import figures
 from bench.lab.figures import Figure
 from bench.lab.options import Options
 
 BENCHMARKS: dict[str, Callable[[Options], Awaitable[list[Figure]]]] = {
-    module.NAME: module.run for module in (latency, writes, scale)
+    module.NAME: module.run for module in (latency, writes, scale, rollouts)
 }
 
 
@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="latency, writes, scale; by default all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="latency, writes, scale, rollouts; by default all.")] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes: that it runs, not what to quote.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 1,

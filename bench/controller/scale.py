@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.lab import bare, models, programs, workloads
-from bench.lab.api import Json
 from bench.lab.figures import Figure
 from bench.lab.options import Options
 from bench.lab.own import own
@@ -110,19 +109,8 @@ async def _operator(here: Place) -> AsyncIterator[Program]:
 
 async def _created(here: Place, operator: Program, names: Sequence[str]) -> tuple[float, float]:
     """Seconds until all of them serve, and those of the operator's CPU."""
-    left, done = set(names), asyncio.Event()
-
-    def seen(_type: str, obj: Json) -> None:
-        if models.settled(obj):
-            left.discard(obj["metadata"]["name"])
-            if not left:
-                done.set()
-
-    here.models.listen(seen)
     begun, cpu = time.perf_counter(), operator.cpu()
-    await asyncio.gather(*(here.api.apply(here.deployment(name)) for name in names))
-    async with asyncio.timeout(_LONGEST):
-        await done.wait()
+    await here.serve(list(names), seconds=_LONGEST)
     return time.perf_counter() - begun, operator.cpu() - cpu
 
 

@@ -8,7 +8,7 @@ import json
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -216,6 +216,33 @@ class Mirror:
         finally:
             self._waiters.remove(waiter)
 
+    async def each(
+        self, names: Iterable[str], holds: Callable[[Json], object], *, what: str, seconds: float = 60.0
+    ) -> dict[str, float]:
+        """When it became true of each of these objects, as `until`; looks at every object only when it changes."""
+        left, found = set(names), dict[str, float]()
+        done = asyncio.Event()
+
+        def seen(_type: str, obj: Json) -> None:
+            name = obj["metadata"]["name"]
+            if name in left and holds(obj):
+                left.discard(name)
+                found[name] = self.heard
+            if not left:
+                done.set()
+
+        self.listen(seen)
+        try:
+            async with asyncio.timeout(seconds):
+                await done.wait()
+        except TimeoutError:
+            raise TimeoutError(
+                f"after {seconds:g} s still not: {what}; {len(left)} are missing, such as {min(left)}"
+            ) from self._failure
+        finally:
+            self._listeners.remove(seen)
+        return found
+
     async def _follow(self, api: Api, namespace: str, version: str) -> None:
         try:
             async for type_, obj, arrived in api.watch(self.kind, namespace, version):
@@ -241,5 +268,5 @@ class Mirror:
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.holds(self.objects):
                 waiter.future.set_result(arrived)
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(type_, obj)

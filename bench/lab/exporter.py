@@ -1,6 +1,7 @@
 """A process that exports the counters of any number of pretended pods: healthy, seeded, one path a pod.
 
-python -m bench.lab.exporter --port 9000 --seed 1 --rate 200: /pods/<namespace>/<pod> gives that pod's counters since its first scrape.
+python -m bench.lab.exporter --port 9000 --seed 1 --rate 200: /pods/<namespace>/<pod> gives that pod's counters since its first scrape;
+PUT /failing/<namespace>/<pod's first letters> makes pods fail every request from now on.
 """
 
 from __future__ import annotations
@@ -88,6 +89,14 @@ class Exporter:
         self._clock = clock
         self._pods: dict[str, Pod] = {}
 
+    def fail(self, prefix: str) -> int:
+        """Let the pods whose names begin so fail every request from now on; how many there are."""
+        found = [pod for name, pod in self._pods.items() if name.startswith(prefix)]
+        for pod in found:
+            pod.advance(self._clock())
+            pod.failing = 1.0
+        return len(found)
+
     def text(self, name: str) -> str:
         """The counters of a pod, by namespace and name; it starts when it is asked for first."""
         now = self._clock()
@@ -110,8 +119,12 @@ def _main() -> None:
     async def pod(request: web.Request) -> web.Response:
         return web.Response(text=exporter.text(request.match_info["name"]), content_type="text/plain")
 
+    async def failing(request: web.Request) -> web.Response:
+        return web.json_response(exporter.fail(request.match_info["name"]))
+
     application = web.Application()
     application.router.add_get("/pods/{name:.+}", pod)
+    application.router.add_put("/failing/{name:.+}", failing)
     web.run_app(application, host="127.0.0.1", port=given.port, print=lambda *_: None, access_log=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.lab import gateway
@@ -49,18 +50,25 @@ def runtime(name: str) -> Json:
     }
 
 
-def policy(name: str, pace: Pace) -> Json:
-    """A RolloutPolicy of three canary steps, with Errors and Latency."""
+ERRORS: Json = {"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "0.5"}}
+LATENCY_GATE: Json = {
+    "name": "latency",
+    "signal": "Latency",
+    "tolerance": {"ratio": "1.5"},
+    "quantiles": ["0.5", "0.95"],
+}
+TAIL: Json = {"name": "tail", "signal": "Latency", "tolerance": {"ratio": "2"}, "quantiles": ["0.99"]}
+
+
+def policy(name: str, pace: Pace, gates: Sequence[Json] = (ERRORS, LATENCY_GATE)) -> Json:
+    """A RolloutPolicy of three canary steps, with Errors and Latency unless other gates are given."""
     return {
         "apiVersion": API_VERSION,
         "kind": "RolloutPolicy",
         "metadata": {"name": name},
         "spec": {
             "steps": [{"canary": {"percent": share}, "hold": pace.hold} for share in (5, 25, 50)],
-            "gates": [
-                {"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "0.5"}},
-                {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.5"}, "quantiles": ["0.5", "0.95"]},
-            ],
+            "gates": list(gates),
             "interval": pace.interval,
             "warmup": {"duration": pace.warmup, "requests": 50},
             "keepPrevious": pace.keep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +37,8 @@ class Place:
     async def serve(self, names: list[str], *, seconds: float = 120.0) -> None:
         """Create ModelDeployments and wait until their first version serves."""
         await asyncio.gather(*(self.api.apply(self.deployment(name)) for name in names))
-        await self.models.until(
-            lambda seen: all(name in seen and models.settled(seen[name]) for name in names),
-            what=f"all of {len(names)} ModelDeployments serve",
-            seconds=seconds,
+        await self.models.each(
+            names, models.settled, what=f"all of {len(names)} ModelDeployments serve", seconds=seconds
         )
 
     async def quiet(self, seconds: float) -> None:
@@ -54,7 +52,11 @@ class Place:
 
 
 @asynccontextmanager
-async def place(pace: models.Pace, bare: layout.Layout | None = None) -> AsyncIterator[Place]:
+async def place(
+    pace: models.Pace,
+    bare: layout.Layout | None = None,
+    gates: Sequence[Json] = (models.ERRORS, models.LATENCY_GATE),
+) -> AsyncIterator[Place]:
     """A place with a policy of this pace, on this cluster or the common one, which is stopped again by who started it."""
     borrowed = bare is not None
     bare = bare or layout.bare()
@@ -67,7 +69,7 @@ async def place(pace: models.Pace, bare: layout.Layout | None = None) -> AsyncIt
         if not ran:
             stack.callback(lifecycle.down, bare)
         api = await stack.enter_async_context(Api.open(credentials))
-        cluster_scoped = (models.runtime(namespace), models.policy(namespace, pace))
+        cluster_scoped = (models.runtime(namespace), models.policy(namespace, pace, gates))
         await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         stack.push_async_callback(api.delete, "Namespace", None, namespace)
         for obj in cluster_scoped:
