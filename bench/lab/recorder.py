@@ -130,8 +130,8 @@ async def _forward(
         await tap.answered(answered)
         kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
         response = web.StreamResponse(status=answer.status, headers=kept)
-        await response.prepare(request)
         with suppress(ConnectionError, asyncio.CancelledError):
+            await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()

@@ -44,14 +44,25 @@ class Running:
 
     process: asyncio.subprocess.Process
     lines: list[dict[str, Any]] = field(default_factory=list)
+    listening: asyncio.Task[None] = field(init=False)
 
-    async def listen(self) -> None:
+    def __post_init__(self) -> None:
+        self.listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.lines.append(json.loads(line))
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:  # a traceback; or half a line of one that was killed
+                self.lines.append({"event": line.decode()})
 
     def said(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["event"] == event]
+
+    def crashes(self) -> list[dict[str, Any]]:
+        """What it said about bugs of its own."""
+        return [line for line in self.lines if "crashed" in line["event"] or "Traceback" in line["event"]]
 
     @property
     def url(self) -> str:
@@ -71,6 +82,20 @@ class Running:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def end(self) -> None:
+        await self.stop(signal.SIGKILL)
+        self.listening.cancel()
+
+
+async def spawn(kubeconfig: Path, *words: str) -> Running:
+    """Python with these words, warnings being errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", *words,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(kubeconfig)},
+        stderr=asyncio.subprocess.PIPE, limit=2**20,
+    )  # fmt: skip
+    return Running(process)
 
 
 @dataclass(frozen=True)
@@ -99,17 +124,9 @@ class Place:
 
     async def run(self, *words: str, token: str | None = None) -> Running:
         """Python with these words; with a token it is whose that is, else an administrator."""
-        kubeconfig = self.cluster.kubeconfig if token is None else self._with(token)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", *words,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(kubeconfig)},
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        running = Running(process)
-        listening = asyncio.create_task(running.listen())
-        self.stack.callback(listening.cancel)
-        self.stack.push_async_callback(running.stop, signal.SIGKILL)
-        await until(lambda: running.said("waiting for the lease") or process.returncode)
+        running = await spawn(self.cluster.kubeconfig if token is None else self._with(token), *words)
+        self.stack.push_async_callback(running.end)
+        await until(lambda: running.said("waiting for the lease") or running.process.returncode)
         return running
 
     async def leading(self) -> Running:
