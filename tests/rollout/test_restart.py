@@ -162,6 +162,33 @@ def test_evidence_is_resumed_from_the_record() -> None:
     assert served > 0
 
 
+def test_a_step_that_is_resumed_after_its_hold_is_not_promoted_on_the_evidence_of_the_step_before() -> None:
+    """The record is written when a step begins, with the evidence so far; of the step itself it may hold nothing."""
+    world = serving(spec=rollout(**QUICK), rps=3000.0)
+    world.apply(version="2")
+    assert world.run(100, until=lambda w: w.share == 0.5)
+    world.rps = 0.0
+    for _ in range(20):
+        again = world.fork()
+        again.tick_once()
+        assert (again.running.phase, again.running.step) == ("Canary", 2)
+        world.tick_once()
+
+
+def test_a_decision_that_lowers_nothing_is_on_the_route_as_well() -> None:
+    """Else the first step's raise, decided before by a leader that slept meanwhile, would land after the abort."""
+    world = promotion()
+    world.apply(version="2")
+    assert world.run(100, until=lambda w: w.status.rollout is not None and w.running.phase == "Warming")
+    before = world.objects["HTTPRoute", "churn"]["metadata"]["resourceVersion"]
+    abort = f"{world.revision('2')}/1"
+    world.annotate("abort", abort)
+    world.run(1)
+    meta = world.objects["HTTPRoute", "churn"]["metadata"]
+    assert meta["annotations"]["pointsman.dev/decided"] == f"{abort}/Aborted/Aborted"
+    assert meta["resourceVersion"] != before
+
+
 @pytest.mark.parametrize("when", ["serving", "canary", "refused"])
 def test_a_status_that_is_lost_is_found_again(when: str) -> None:
     world = harm() if when == "refused" else promotion()

@@ -157,3 +157,18 @@ def test_a_version_that_the_api_server_rejects_supersedes_nothing() -> None:
     assert world.status.candidate.version == "2"
     world.rejected.clear()
     assert world.run(120, until=lambda w: w.status.candidate is not None and w.status.candidate.version == "3")
+
+
+@pytest.mark.parametrize("version", ["1", "3"])
+def test_a_candidate_that_may_not_go_yet_leaves_room_for_stable(version: str) -> None:
+    """The gateway does not obey yet, so the old candidate stays; all pods together stay within replicas and surge."""
+    world = serving()
+    world.apply(version="2")
+    assert world.run(400, until=lambda w: w.share == 0.5)
+    world.run(20)
+    world.gateway = False
+    asked: list[int] = []
+    world.watchers.append(lambda w: asked.append(sum(o["spec"]["replicas"] for o in w.found("Deployment").values())))
+    world.apply(version=version)
+    world.run(30)
+    assert max(asked) <= 5

@@ -57,6 +57,7 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         up = plan.after if raises else plan.prepare
         candidate = Arm(draft.candidate, shape.candidate, shape.most.candidate)
         _arm(draft, plan, candidate, up=up, down=plan.lower if going else plan.after)
+    _shrink_leftovers(draft, shape, plan)
     stable = Arm(draft.stable, shape.stable, shape.most.stable)
     _arm(draft, plan, stable, up=plan.prepare if first else plan.lower, down=plan.after)
     if draft.next is not None:
@@ -199,8 +200,11 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
         return  # what somebody lowered is set back when it may rise again
     switch = draft.facts.switch(draft.stable, draft.candidate)
     live = live_share(draft)
-    lowers = switch.exists and (shape.share < live or switch.share(draft.stable) + live < WHOLE)
-    decided = draft.final if lowers and draft.final else (switch.decided if shape.share <= live else None)
+    # A final decision is written where it lowers nothing, too: a raise that is still under way must not land after it.
+    lowers = switch.exists and (
+        draft.final is not None or shape.share < live or switch.share(draft.stable) + live < WHOLE
+    )
+    decided = draft.final or (switch.decided if shape.share <= live else None)
     share = 0 if not switch.exists else shape.share  # a route that is gone comes back with stable alone
     desired = objects.route(
         deployment=observed.deployment.name,
@@ -259,11 +263,24 @@ def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Wr
         done = shape.share == WHOLE and draft.facts.pods(draft.candidate).ready >= room(draft).replicas
         selected = draft.candidate if done else None
     live = draft.facts.switch(draft.stable, draft.candidate)
-    lowers = live.exists and live_share(draft) > 0 and not shape.share
-    decided = draft.final if lowers and draft.final else (live.decided if not shape.share else None)
+    lowers = live.exists and (draft.final is not None or (live_share(draft) > 0 and not shape.share))
+    decided = draft.final or (live.decided if not shape.share else None)
     into = plan.lower if lowers else plan.after
     into = into if live.exists else restore
     _stable_service(draft, names.selector(name, selected), into, decided)
+
+
+def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
+    """What belongs to no arm any more, and cannot go before the gateway obeys, leaves room for the arms' pods at once."""
+    spare = room(draft).limit - shape.stable - shape.candidate - shape.previous
+    alive = {draft.stable, draft.candidate, draft.previous, draft.next}
+    for name in draft.facts.observed.workloads:
+        if name not in alive:
+            asked = draft.facts.pods(name).asked
+            kept = max(0, min(asked, spare))
+            spare -= kept
+            if kept < asked:
+                _arm(draft, plan, Arm(name, kept), up=plan.lower, down=plan.lower)
 
 
 def _leftovers(draft: Draft) -> list[Write]:

@@ -10,6 +10,7 @@ from pointsman.rollout import asking, ending, outlook, readiness, scaling, weigh
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
+from pointsman.rollout.record import Evidence
 from pointsman.rollout.shape import at_its_share, following, goal_share, goal_split, live_share, real_share, routed
 from pointsman.signals.profiles import Question, Unanswerable
 
@@ -189,8 +190,7 @@ def _canary(draft: Draft, policy: Policy) -> None:
     stage = policy.stages[step - 1]
     if at_its_share(draft):
         if draft.evidence is not None:
-            at = _deadline_test_at(draft, policy, step)
-            draft.evidence = weighing.next_step(draft.evidence, policy, step, deadline_test_at=at)
+            _count_anew(draft, draft.evidence, policy)
         if rollout.hold_started_at is None:
             rollout = draft.update(hold_started_at=draft.now)
     elif rollout.hold_started_at is not None and rollout.hold_started_at < draft.now and not _reached(draft, step):
@@ -204,6 +204,16 @@ def _canary(draft: Draft, policy: Policy) -> None:
     else:
         draft.waiting = open_questions
         _deadline(draft, policy)
+
+
+def _count_anew(draft: Draft, known: Evidence, policy: Policy) -> None:
+    """Start the evidence of a step that is on; what was resumed after a crash may be that of the step before."""
+    rollout = draft.rollout
+    if rollout is None or known.step == rollout.step:
+        return
+    at = _deadline_test_at(draft, policy, rollout.step)
+    draft.evidence = weighing.next_step(known, policy, rollout.step, deadline_test_at=at)
+    draft.balance = weighing.weigh(draft.evidence, policy, asked_of(draft), now=draft.now)
 
 
 def _deadline_test_at(draft: Draft, policy: Policy, step: int) -> datetime | None:
