@@ -41,8 +41,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, body: bytes | dict[str, Any], status: int = 200, **headers: str) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        self.send_response_only(status)
+        usual = {"Date": self.date_time_string(), "Content-Length": str(len(content))}
+        for name, value in {**usual, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

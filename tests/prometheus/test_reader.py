@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 
 import pytest
 
@@ -61,6 +63,32 @@ async def test_native_histograms_with_the_bounds_and_counts_of_their_buckets() -
 
 async def test_an_empty_answer_is_an_answer() -> None:
     assert await ask(lambda server: server.answer(vector())) == ()
+
+
+def at(seconds: float) -> str:
+    """A time in the form of HTTP, so many seconds from now."""
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("off", [-20, 20])
+async def test_a_clock_that_is_nearly_ours_is_no_matter(off: float) -> None:
+    assert await ask(lambda server: server.answer(vector(), Date=at(off))) == ()
+
+
+@pytest.mark.parametrize("date", ["", "soon"])
+async def test_nor_is_one_that_is_not_told(date: str) -> None:
+    assert await ask(lambda server: server.answer(vector(), Date=date)) == ()
+
+
+@pytest.mark.parametrize(("seconds", "where"), [(-300, "behind"), (300, "ahead of")])
+async def test_a_clock_that_is_far_from_ours_makes_its_answers_unusable(seconds: float, where: str) -> None:
+    with misbehaving(lambda server: server.answer(vector(), Date=at(seconds))) as fake:
+        async with reader(fake.url) as made:
+            answer = (await made.read([UP], AT))[UP]
+    assert isinstance(answer, Failed)
+    assert answer.reason == (
+        f"the clock of Prometheus at {fake.url} is more than 30 s {where} the operator's: set the clocks of their nodes (NTP)"
+    )
 
 
 async def test_infos_are_no_warnings() -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 _CHUNK: Final = 1 << 16
 _LARGEST: Final = 1 << 28  # bytes of one answer; 5,000 rollouts' histograms are a tenth of it
 _SHOWN: Final = 300  # characters of somebody else's error text
+_OFF: Final = 30  # seconds between its clock and ours; a scrape may be a minute old, so this is not yet another time
 _OK: Final = 200
 _REDIRECT: Final = range(300, 400)
 
@@ -120,6 +122,7 @@ class Client(PrometheusConnect):
             allow_redirects=False,
         )
         with response:
+            self._compare_clocks(response.headers.get("Date"))
             body = bytearray()
             # read1 returns what is there: a server that sends a byte a second does not hold us past the deadline.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
@@ -129,6 +132,22 @@ class Client(PrometheusConnect):
                 if len(body) > _LARGEST:
                     raise QueryError(f"Prometheus at {self._name} answers with more than {_LARGEST >> 20} MB")
             return response.status_code, bytes(body)
+
+    def _compare_clocks(self, date: str | None) -> None:
+        """Refuse an answer of a server to which it is another time than to us, where it says what time it is.
+
+        We ask for its samples at our time: where its clock is ahead these are old ones, and it would call them fresh.
+        """
+        try:
+            ahead = parsedate_to_datetime(date or "").timestamp() - time.time()
+        except ValueError:
+            return
+        if abs(ahead) > _OFF:
+            where = "ahead of" if ahead > 0 else "behind"
+            raise QueryError(
+                f"the clock of Prometheus at {self._name} is more than {_OFF} s {where} the operator's:"
+                " set the clocks of their nodes (NTP)"
+            )
 
     def _judged(self, status: int, body: bytes) -> Any:
         if status in _REDIRECT:
