@@ -114,6 +114,10 @@ class World:
         patch = models.abort(self.candidate(name), rollout["attempt"])
         return version_of(await self.api.merge("ModelDeployment", self.namespace, name, patch=patch))
 
+    async def delete(self, name: str) -> None:
+        """`kubectl delete` of a ModelDeployment."""
+        await self.api.delete("ModelDeployment", self.namespace, name)
+
     async def forget_lease(self) -> None:
         """A dead leader's Lease runs out by itself; this is the short way."""
         where = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/pointsman"
@@ -149,6 +153,11 @@ class World:
     def outcomes(self, name: str) -> list[tuple[str, str]]:
         """Version and outcome of every attempt that ended, the newest first."""
         return [(one["version"], one["outcome"]) for one in self.status(name).get("history", ())]
+
+    def outcome(self, name: str) -> Json:
+        """How the newest attempt ended."""
+        found: Json = self.status(name)["history"][0]
+        return found
 
     def revisions(self, name: str) -> list[str]:
         """All revisions of a ModelDeployment."""
