@@ -39,6 +39,7 @@ lint: venv  ## ruff, mypy --strict, import contracts and the generated files
 generate: venv  ## write the generated files anew: CRDs, golden objects, and format the code
 	@$(PY) -m pointsman.api.crd crds && $(PY) -m pointsman.api.crd charts/pointsman/crds
 	@$(PY) -m tests.render.golden
+	@$(PY) -m tests.cli.configuration
 	@ruff check --quiet --fix . ; ruff format --quiet .
 
 .PHONY: lock

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
+import pytest
 
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Probes, Pulse
@@ -36,7 +39,7 @@ async def test_what_is_served() -> None:
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as http:
             assert (await http.get("/readyz")).status_code == 503
-            pulse.ready = True
+            pulse.answered(200)
             assert (await http.get("/readyz")).status_code == 200
             assert (await http.get("/healthz")).status_code == 200
             pulse.expect(["/apis/apps/v1/deployments"])
@@ -47,7 +50,7 @@ async def test_what_is_served() -> None:
             metrics.requested("apply", "HTTPRoute", 200)
             metrics.requested("get", "HTTPRoute", 404)
             metrics.reconciled("crash", 0.1)
-            metrics.queue(lambda: 3)
+            metrics.queue(lambda: 3, lambda: 1.5)
             text = (await http.get("/metrics")).text
     finally:
         await probes.stop()
@@ -60,3 +63,27 @@ async def test_what_is_served() -> None:
     ):
         assert line in text.splitlines()
     assert 'pointsman_api_writes_total{kind="HTTPRoute",verb="get"}' not in text
+
+
+READINESS: dict[str, tuple[Callable[[Pulse, Clock], object], str | None]] = {
+    "no answer yet": (lambda _pulse, _clock: None, "the API server has not answered yet"),
+    "no answer at all": (lambda pulse, _clock: pulse.answered(0), "the API server has not answered yet"),
+    "a standby": (lambda pulse, _clock: pulse.answered(404), None),
+    "a leader that has listed nothing": (
+        lambda pulse, _clock: (pulse.answered(200), pulse.expect(["/apis/a"])),
+        "not everything is listed yet",
+    ),
+    "a leader": (lambda pulse, _clock: (pulse.answered(200), pulse.expect(["/apis/a"]), pulse.complete()), None),
+    "an API server that went away": (
+        lambda pulse, clock: (pulse.answered(200), setattr(clock, "now", 61.0)),
+        "the API server has not answered for 61 s",
+    ),
+}
+
+
+@pytest.mark.parametrize(("happened", "why"), READINESS.values(), ids=READINESS)
+def test_ready_is_who_can_do_its_work(happened: Callable[[Pulse, Clock], object], why: str | None) -> None:
+    clock = Clock()
+    pulse = Pulse(limit=180, clock=clock)
+    happened(pulse, clock)
+    assert pulse.unready() == why

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from pointsman.api.modeldeployment import ModelDeploymentStatus
+from pointsman.api.modeldeployment import ModelDeploymentStatus, RolloutStatus
 from pointsman.cluster.answers import Refused
 from pointsman.cluster.cache import Cache
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, POD, ROUTE, WORKLOAD
 from pointsman.controller.claims import Claims
 from pointsman.controller.gather import Gatherer
-from pointsman.controller.keys import deployment
+from pointsman.controller.keys import Key, deployment
 from pointsman.controller.memory import Memories
 from pointsman.controller.reconcile import Reconciler, World
 from pointsman.errors import Conflict, Terminal, Unavailable
 from pointsman.rollout.observed import Observed, Settings
 from pointsman.rollout.plan import Apply, Event, Plan
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.weighing import Weighed
 from pointsman.signals.reading import Reading, Watch
 from tests.cluster.objects import model, obj, revision
 from tests.controller.fake import FakeApi
@@ -55,6 +56,8 @@ class Scene:
     memories: Memories = field(default_factory=Memories)
     watched: list[Any] = field(default_factory=list)
     notes: list[Any] = field(default_factory=list)
+    standing: tuple[Any, ...] = ()
+    outcomes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for stored in self.api.objects.values():
@@ -62,6 +65,12 @@ class Scene:
 
     def watch(self, key: Any, watch: Any, interval: Any) -> None:
         self.watched.append((key, watch, interval))
+
+    def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
+        self.standing = (key, rollout, gates)
+
+    def ended(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
 
     def record(self, what: Any) -> None:
         self.notes.append(what)
@@ -74,6 +83,7 @@ class Scene:
             gatherer=Gatherer(self.cache, Claims(), Settings(storage_initializer="x")),
             recorder=self,  # type: ignore[arg-type]
             looks=self,  # type: ignore[arg-type]
+            gauge=self,
             learnt=lambda _: None,
         )
         return Reconciler(world, decision, clock=lambda: NOW)
@@ -89,8 +99,11 @@ def pod(name: str) -> dict[str, Any]:
 
 async def test_what_cannot_be_read_is_said_where_its_owner_looks() -> None:
     scene = Scene(FakeApi({**model("churn"), "spec": {"model": 7}}))
-    with pytest.raises(Terminal):
-        await scene.reconciler(Stub(lambda _: Plan())).reconcile(KEY)
+    reconciler = scene.reconciler(Stub(lambda _: Plan()))
+    for _ in ("said", "said before"):
+        with pytest.raises(Terminal):
+            await reconciler.reconcile(KEY)
+    assert scene.watched[-1] == (KEY, None, None)
     (note,) = scene.notes
     assert (note.type, note.reason) == ("Warning", "Unreadable")
     assert "ModelDeployment ml/churn: spec.model: " in note.note

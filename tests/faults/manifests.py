@@ -377,5 +377,5 @@ def _allowed(schema: Json, value: object) -> bool:
     if isinstance(value, str):
         return "enum" not in schema and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 2**20)
     if isinstance(value, int):
-        return bool(schema.get("minimum", -(2**31)) <= value <= schema.get("maximum", 2**31 - 1))
+        return bool(schema.get("minimum", -(2**63)) <= value <= schema.get("maximum", 2**63 - 1))
     return True

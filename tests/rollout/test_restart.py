@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.api.modeldeployment import ModelDeploymentStatus
+from pointsman.api.modelrevision import ModelRevisionStatus
 from pointsman.rollout.decision import decide
 from pointsman.rollout.plan import Apply, Plan
 from tests.rollout.examples import rollout, serving
@@ -234,6 +235,18 @@ def test_a_plan_carried_out_twice_does_no_more_than_once(story: str) -> None:
 
     assert world.run(600, until=ended)
     assert again == []
+
+
+def test_a_rollout_whose_stable_is_lost_without_a_trace_is_forgotten() -> None:
+    world = promotion()
+    world.apply(version="2")
+    world.run(60, until=lambda w: w.share == 0.25)
+    world.objects["ModelRevision", world.revision("1")]["status"] = ModelRevisionStatus()
+    world.status = world.status.model_copy(update={"stable": None})
+    world.run(600)
+    assert world.status.rollout is None
+    assert world.status.stable is not None
+    assert world.status.stable.version == "2"
 
 
 def test_a_settled_model_is_left_alone() -> None:

@@ -48,6 +48,7 @@ class Memory:
         frozenset()
     )  # revisions that had more ready pods before, and whose pods were not listed yet
 
+    unreadable: str | None = None  # what was said last of an object that does not read as its kind
     told_at: datetime | None = None  # when the ModelDeployment's status was last written
     tell_at: datetime | None = None  # when one that waits is to be written
 

@@ -1,13 +1,98 @@
-"""The operator's own metrics, for Prometheus."""
+"""The operator's own metrics, for Prometheus; docs/metrics.md says what they mean."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from pointsman.api.modeldeployment import Outcome, Phase, RolloutStatus
+from pointsman.api.values import WHOLE, basis_points
+from pointsman.controller.keys import Key
+from pointsman.rollout.weighing import Weighed
 
 _WRITES = frozenset({"create", "apply", "patch", "update", "delete"})
+_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_OF_ROLLOUT: Final = ("namespace", "name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """Where a rollout stands."""
+
+    phase: str
+    percent: int | str
+    gates: tuple[Weighed, ...]
+
+
+class Rollouts(Collector):
+    """The rollouts that run: kept when one changes, made into series when Prometheus asks, gone with the rollout."""
+
+    def __init__(self) -> None:
+        self._standings: dict[Key, _Standing] = {}
+
+    def keep(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
+        """Where it stands now; None: it has ended, or its ModelDeployment is gone."""
+        if rollout is None:
+            self._standings.pop(key, None)
+        else:
+            self._standings[key] = _Standing(phase=rollout.phase, percent=rollout.percent, gates=gates)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One family a question."""
+        phases = Tally(standing.phase for standing in self._standings.values())
+        running = GaugeMetricFamily("pointsman_rollouts", "Rollouts that run, by phase.", labels=["phase"])
+        for phase in get_args(Phase):
+            running.add_metric([phase], phases[phase])
+        weight = GaugeMetricFamily(
+            "pointsman_rollout_weight_ratio", "The candidate's share of the traffic, 0 to 1.", labels=_OF_ROLLOUT
+        )
+        for key, standing in self._standings.items():
+            weight.add_metric([key.namespace, key.name], basis_points(standing.percent) / WHOLE)
+        yield running
+        yield weight
+        yield from self._gates()
+
+    def _gates(self) -> Iterator[GaugeMetricFamily]:
+        verdict = GaugeMetricFamily(
+            "pointsman_gate_verdict", "1 for what the gate says now.", labels=(*_OF_ROLLOUT, "gate", "verdict")
+        )
+        harm = GaugeMetricFamily(
+            "pointsman_gate_harm_evidence", "Evidence of harm, log e.", labels=(*_OF_ROLLOUT, "gate")
+        )
+        safety = GaugeMetricFamily(
+            "pointsman_gate_safety_evidence", "Evidence of safety, log e.", labels=(*_OF_ROLLOUT, "gate")
+        )
+        for key, standing in self._standings.items():
+            for weighed in standing.gates:
+                labels = [key.namespace, key.name, weighed.gate.name]
+                verdict.add_metric([*labels, weighed.verdict], 1)
+                if weighed.proof is not None:
+                    harm.add_metric(labels, weighed.proof.log_harm)
+                    safety.add_metric(labels, weighed.proof.log_safe)
+        yield from (verdict, harm, safety)
+
+
+class Watches(Collector):
+    """How long ago each watch was heard of."""
+
+    def __init__(self, ages: Callable[[], Mapping[str, float]]) -> None:
+        self._ages = ages
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One series a watch."""
+        silence = GaugeMetricFamily(
+            "pointsman_watch_silence_seconds", "Time since an event or a bookmark of a watch.", labels=["path"]
+        )
+        for path, age in self._ages().items():
+            silence.add_metric([path], age)
+        yield silence
 
 
 class Metrics:
@@ -15,38 +100,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._reconciles = Counter(
-            "pointsman_reconciles",
-            "Reconciles by result: ok, conflict, retry or crash.",
-            ["result"],
-            registry=self.registry,
+        self._rollouts = Rollouts()
+        self.registry.register(self._rollouts)
+        self._reconciles = self._counter(
+            "pointsman_reconciles", "Reconciles by result: ok, conflict, retry or crash.", "result"
         )
-        self._seconds = Histogram(
-            "pointsman_reconcile_seconds",
-            "How long reconciles take.",
-            registry=self.registry,
-            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+        self._seconds = self._histogram("pointsman_reconcile_duration_seconds", "How long reconciles take.")
+        self._requests = self._counter(
+            "pointsman_api_requests", "Requests to the API server; code 0: no answer.", "verb", "kind", "code"
         )
-        self._requests = Counter(
-            "pointsman_api_requests",
-            "Requests to the API server; code 0: no answer.",
-            ["verb", "kind", "code"],
-            registry=self.registry,
-        )
-        self._writes = Counter(
-            "pointsman_api_writes", "Requests to the API server that write.", ["verb", "kind"], registry=self.registry
-        )
-        self._looks = Counter("pointsman_looks", "Looks at rollouts.", registry=self.registry)
-        self._failed = Counter(
-            "pointsman_failed_queries", "Queries that Prometheus did not answer.", registry=self.registry
-        )
-        self._look_seconds = Histogram("pointsman_look_seconds", "How long looks take.", registry=self.registry)
-        self._dropped = Counter("pointsman_dropped_events", "Events that were not posted.", registry=self.registry)
-        self._queued = Gauge("pointsman_queue_length", "Objects that wait for a worker.", registry=self.registry)
-        self._look_age = Gauge("pointsman_last_look_age_seconds", "Time since the last look.", registry=self.registry)
-        self._leading = Gauge("pointsman_leading", "1 where this operator leads.", registry=self.registry)
+        self._writes = self._counter("pointsman_api_writes", "Requests to the API server that write.", "verb", "kind")
+        self._looks = self._counter("pointsman_looks", "Looks at rollouts.")
+        self._look_seconds = self._histogram("pointsman_look_duration_seconds", "How long looks take.")
+        self._failed = self._counter("pointsman_prometheus_failures", "Queries that Prometheus did not answer.")
+        self._ended = self._counter("pointsman_rollouts_ended", "Rollouts that have ended, by outcome.", "outcome")
+        for outcome in get_args(Outcome):
+            self._ended.labels(outcome)
+        self._dropped = self._counter("pointsman_dropped_events", "Events that were not posted.")
+        self._queued = self._gauge("pointsman_queue_length", "Objects that wait for a worker.")
+        self._oldest = self._gauge("pointsman_queue_oldest_seconds", "How long the one that waits longest has waited.")
+        self._leading = self._gauge("pointsman_leading", "1 where this operator leads.")
         self._looked_at: float | None = None
-        self._look_age.set_function(self._age)
+        self._gauge("pointsman_last_look_age_seconds", "Time since the last look.").set_function(self._age)
 
     def reconciled(self, result: str, seconds: float) -> None:
         """A reconcile has ended."""
@@ -66,6 +141,14 @@ class Metrics:
         if verb in _WRITES:
             self._writes.labels(verb, kind).inc()
 
+    def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
+        """Where a ModelDeployment's rollout stands; None: none runs."""
+        self._rollouts.keep(key, rollout, gates)
+
+    def ended(self, outcome: Outcome) -> None:
+        """A rollout has ended."""
+        self._ended.labels(outcome).inc()
+
     def dropped(self) -> None:
         """An Event was not posted."""
         self._dropped.inc()
@@ -74,9 +157,14 @@ class Metrics:
         """This operator leads now."""
         self._leading.set(1)
 
-    def queue(self, length: Callable[[], int]) -> None:
-        """Where the queue's length comes from."""
+    def queue(self, length: Callable[[], int], oldest: Callable[[], float]) -> None:
+        """Where the queue's length and the age of its oldest come from."""
         self._queued.set_function(length)
+        self._oldest.set_function(oldest)
+
+    def watches(self, ages: Callable[[], Mapping[str, float]]) -> None:
+        """Where the time since each watch was heard of comes from."""
+        self.registry.register(Watches(ages))
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
@@ -84,3 +172,12 @@ class Metrics:
 
     def _age(self) -> float:
         return float("nan") if self._looked_at is None else time.monotonic() - self._looked_at
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(name, says, labels, registry=self.registry)
+
+    def _histogram(self, name: str, says: str) -> Histogram:
+        return Histogram(name, says, registry=self.registry, buckets=_BUCKETS)
+
+    def _gauge(self, name: str, says: str) -> Gauge:
+        return Gauge(name, says, registry=self.registry)

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from pointsman.cluster.client import Client
+from pointsman.cluster.client import Client, Tally
 from pointsman.cluster.connection import connect
 from pointsman.cluster.lease import Leadership, Terms
 from pointsman.controller import logs
@@ -51,10 +51,11 @@ async def run(settings: Settings, decision: Decision) -> int:
             _checked(settings)
             reader = _reader(settings, stack)
             api = await connect(settings.kubeconfig)
-            election = Client(api, metrics.requested)
+            tally = _tally(metrics, pulse)
+            election = Client(api, tally)
             stack.push_async_callback(election.close)
             leadership = _leadership(settings, election)
-            client = Client(api, metrics.requested, guard=leadership.check)
+            client = Client(api, tally, guard=leadership.check)
             operator = Operator(settings, client=client, decision=decision, reader=reader, metrics=metrics, pulse=pulse)
             probes = Probes(pulse, metrics, settings.probes_port)
             stack.push_async_callback(probes.stop)
@@ -63,6 +64,14 @@ async def run(settings: Settings, decision: Decision) -> int:
         except (PointsmanError, OSError) as failure:
             _log.error("ended", error=str(failure))
             return 1
+
+
+def _tally(metrics: Metrics, pulse: Pulse) -> Tally:
+    def requested(verb: str, kind: str, code: int) -> None:
+        metrics.requested(verb, kind, code)
+        pulse.answered(code)
+
+    return requested
 
 
 def _checked(settings: Settings) -> None:
@@ -100,7 +109,6 @@ async def _lead(operator: Operator, api: Any, leadership: Leadership, probes: Pr
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    operator.pulse.ready = True
     _log.info("waiting for the lease", lease=f"{settings.lease_namespace}/{settings.lease_name}", port=probes.port)
     stopping = asyncio.create_task(stop.wait(), name="stop")
     acquiring = asyncio.create_task(leadership.acquire(), name="lease")

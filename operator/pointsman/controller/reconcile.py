@@ -10,12 +10,15 @@ from typing import Literal, Protocol
 
 import structlog
 
+from pointsman.api.modeldeployment import ModelDeploymentStatus, RolloutStatus
+from pointsman.api.modeldeployment import Outcome as Attempted
 from pointsman.api.names import REVISION
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, POD
 from pointsman.cluster.recorder import Recorder, occurrence
 from pointsman.controller.carry import Carrier, Outcome
+from pointsman.controller.decisions import decided
 from pointsman.controller.gather import Gatherer, falling
 from pointsman.controller.keys import Key
 from pointsman.controller.looks import Looks
@@ -25,6 +28,7 @@ from pointsman.controller.workers import Done
 from pointsman.errors import Conflict, Terminal
 from pointsman.rollout.observed import Observed, Pod
 from pointsman.rollout.plan import Event, Plan
+from pointsman.rollout.weighing import Weighed
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +45,16 @@ class Decision(Protocol):
         """The revisions whose pods the decision needs to see."""
 
 
+class Gauge(Protocol):
+    """What counts rollouts."""
+
+    def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
+        """Where a ModelDeployment's rollout stands; None: none runs."""
+
+    def ended(self, outcome: Attempted) -> None:
+        """A rollout has ended."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """What a reconcile works with."""
@@ -51,6 +65,7 @@ class World:
     gatherer: Gatherer
     recorder: Recorder
     looks: Looks
+    gauge: Gauge
     learnt: Callable[[Change], None]
 
 
@@ -100,7 +115,7 @@ class Reconciler:
                 outcome = await self._carry(key, carrier.out(observed, plan, now))
             finally:
                 if carrier.committed:  # what a status says has happened is not decided again, whatever comes after it
-                    self._tell(key, *plan.events)
+                    self._announce(key, observed.deployment.status, plan)
             if outcome in (Outcome.OVERTAKEN, Outcome.REFUSED):
                 continue
             if outcome is Outcome.SETTLED:
@@ -115,14 +130,20 @@ class Reconciler:
     def _gone(self, key: Key) -> Done:
         self._world.memories.forget(key)
         self._world.looks.watch(key, None, None)
+        self._world.gauge.rollout(key, None, ())
         return Done(gone=True)
 
     def _observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
         try:
-            return self._world.gatherer.observe(key, memory, now)
+            observed = self._world.gatherer.observe(key, memory, now)
         except Terminal as unreadable:
-            self._event(key, "Warning", reason="Unreadable", message=str(unreadable), action="Reconcile")
+            self._world.looks.watch(key, None, None)  # a look would have us back here every time
+            if memory.unreadable != str(unreadable):
+                memory.unreadable = str(unreadable)
+                self._event(key, "Warning", reason="Unreadable", message=str(unreadable), action="Reconcile")
             raise
+        memory.unreadable = None
+        return observed
 
     async def _carry(self, key: Key, carrying: Awaitable[Outcome]) -> Outcome:
         try:
@@ -138,10 +159,32 @@ class Reconciler:
             listed[revision] = tuple(pod(item) for item in listing.items)
         return listed
 
-    def _tell(self, key: Key, *events: Event) -> None:
-        for event in events:
-            self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
-            _log.info(event.reason, key=str(key), message=event.message, action=event.action)
+    def _announce(self, key: Key, before: ModelDeploymentStatus, plan: Plan) -> None:
+        """Log every decision once, and post the Events; of an Event that says more than a decision its words are logged."""
+        words = {event.reason: event.message for event in plan.events}
+        for one in decided(before, plan.status or before):
+            _log.info(
+                "decided",
+                key=str(key),
+                what=one.what,
+                reason=one.reason,
+                **{"from": one.before, "to": one.after},
+                revision=one.revision,
+                message=words.pop(one.what, one.message),
+            )
+            if one.outcome is not None:
+                self._world.gauge.ended(one.outcome)
+        for event in plan.events:
+            self._post(key, event)
+            if event.reason in words:
+                _log.info(event.reason, key=str(key), message=event.message)
+
+    def _tell(self, key: Key, event: Event) -> None:
+        self._post(key, event)
+        _log.info(event.reason, key=str(key), message=event.message)
+
+    def _post(self, key: Key, event: Event) -> None:
+        self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
 
     def _conclude(self, key: Key, memory: Memory, observed: Observed, plan: Plan) -> None:
         memory.evidence = plan.evidence
@@ -149,6 +192,8 @@ class Reconciler:
         if memory.reading is observed.reading:  # else a newer one has come meanwhile
             memory.reading = None
         self._world.looks.watch(key, plan.watch, plan.interval)
+        status = plan.status or observed.deployment.status
+        self._world.gauge.rollout(key, status.rollout, plan.weighed)
 
     def _event(self, key: Key, type_: Literal["Normal", "Warning"], *, reason: str, message: str, action: str) -> None:
         obj = self._world.cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)

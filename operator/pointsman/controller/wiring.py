@@ -66,12 +66,14 @@ class Operator:
             gatherer=Gatherer(self.cache, self.claims, _decisive(settings)),
             recorder=self.recorder,
             looks=self.looks,
+            gauge=metrics,
             learnt=self._learn,
         )
         self._rollouts = Reconciler(world, decision)
         self._catalogue = Catalogue(client, self.cache, self._learn)
         self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
-        metrics.queue(lambda: len(self.workers))
+        metrics.queue(lambda: len(self.workers), self.workers.waited)
+        metrics.watches(pulse.ages)
         self._served: tuple[Kind, ...] = ()
         self._watched: dict[str, tuple[Kind, str | None]] = {}  # by URL path
         self._unlisted: set[str] = set()  # URL paths
@@ -122,8 +124,10 @@ class Operator:
         self._count(self._censuses[path], page)
         if not page.following:
             self._unlisted.discard(path)
-        if not self._unlisted and not self._begun:
-            self._begin()
+        if not self._unlisted:
+            self.pulse.complete()
+            if not self._begun:
+                self._begin()
 
     def _begin(self) -> None:
         """Reconcile from now on: before everything is listed, what is absent here is not absent from the cluster."""

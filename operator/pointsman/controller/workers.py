@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -49,17 +50,24 @@ class Workers:
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._begun = asyncio.Event()
+        self._since: dict[Key, float] = {}  # when each began to wait, in that order
 
     def __len__(self) -> int:
         return len(self._agenda)
 
+    def waited(self) -> float:
+        """Seconds that the one which waits longest has waited."""
+        return time.monotonic() - next(iter(self._since.values())) if self._since else 0.0
+
     def add(self, key: Key) -> None:
         """Reconcile the key as soon as a worker is free."""
+        self._since.setdefault(key, time.monotonic())
         self._agenda.add(key)
         self._rouse()
 
     def add_round(self, key: Key) -> None:
         """Reconcile the key when its turn comes, after all that have changed."""
+        self._since.setdefault(key, time.monotonic())
         self._agenda.add_round(key)
         self._rouse()
 
@@ -95,6 +103,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             if (key := self._agenda.take(loop.time())) is not None:
+                self._since.pop(key, None)
                 if len(self._agenda):
                     self._rouse()
                 return key

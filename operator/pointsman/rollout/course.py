@@ -24,7 +24,7 @@ def adopt(facts: Facts) -> Draft:
     if stable is None:
         known = [one for one in facts.observed.revisions.values() if one.status.state == "Stable"]
         stable = max(known, key=lambda one: one.created_at).name if known else None
-    rollout = status.rollout if status.candidate else None
+    rollout = status.rollout if status.candidate and stable is not None else None
     draft = Draft(
         facts=facts,
         stable=stable,

@@ -101,6 +101,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         events=tuple(draft.events),
         wake_at=min((at for at in draft.wakes if at > draft.now), default=None),
         evidence=draft.evidence,
+        weighed=draft.balance.gates,
         watch=_watch(draft),
         interval=draft.policy.interval if draft.policy is not None else None,
     )

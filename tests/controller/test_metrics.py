@@ -1,0 +1,106 @@
+"""The metrics are what docs/metrics.md says, and those of a rollout go with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from pointsman.controller.keys import Key
+from pointsman.controller.metrics import Metrics
+from tests.rollout.examples import serving
+from tests.rollout.world import World
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*?) \|", re.MULTILINE)
+CHURN = Key("ModelDeployment", "ml", "churn")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """In the middle of a canary, with evidence."""
+    found = serving()
+    found.apply(version="2")
+    found.run(150)
+    assert found.running.phase == "Canary"
+    return found
+
+
+def busy(world: World) -> Metrics:
+    """Everything has happened once."""
+    metrics = Metrics()
+    metrics.queue(lambda: 3, lambda: 1.5)
+    metrics.watches(lambda: {"/apis/apps/v1/deployments": 4.0})
+    metrics.reconciled("ok", 0.1)
+    metrics.requested("apply", "HTTPRoute", 200)
+    metrics.looked(1, 1, 0.1)
+    metrics.dropped()
+    metrics.led()
+    metrics.rollout(CHURN, world.running, world.plans[-1].weighed)
+    return metrics
+
+
+def family(metrics: Metrics, name: str) -> Metric:
+    return next(found for found in metrics.registry.collect() if found.name == name)
+
+
+def exposed(found: Metric) -> str:
+    return f"{found.name}_total" if found.type == "counter" else found.name
+
+
+def test_the_document_lists_them_all_with_their_types_and_labels(world: World) -> None:
+    shown = {
+        (
+            exposed(one),
+            one.type,
+            ", ".join(
+                f"`{label}`"
+                for label in dict.fromkeys(label for sample in one.samples for label in sample.labels if label != "le")
+            ),
+        )
+        for one in busy(world).registry.collect()
+    }
+    assert {row.groups() for row in ROW.finditer(DOCUMENT.read_text(encoding="utf-8"))} == shown
+
+
+def test_names_follow_prometheus_conventions(world: World) -> None:
+    for one in busy(world).registry.collect():
+        assert one.name.startswith("pointsman_")
+        assert one.documentation.endswith(".")
+        assert not one.name.endswith(("_total", "_count", "_sum", "_bucket", "_ms", "_percent"))
+
+
+def test_a_rollout_is_seen_while_it_runs(world: World) -> None:
+    metrics = busy(world)
+    phases = {sample.labels["phase"]: sample.value for sample in family(metrics, "pointsman_rollouts").samples}
+    assert {phase: count for phase, count in phases.items() if count} == {"Canary": 1}
+    assert len(phases) == 6
+    (weight,) = family(metrics, "pointsman_rollout_weight_ratio").samples
+    assert (weight.labels, weight.value) == ({"namespace": "ml", "name": "churn"}, world.share)
+    verdicts = {
+        sample.labels["gate"]: sample.labels["verdict"] for sample in family(metrics, "pointsman_gate_verdict").samples
+    }
+    assert verdicts == {one.gate.name: one.verdict for one in world.plans[-1].weighed}
+    harm, safety = (family(metrics, f"pointsman_gate_{what}_evidence").samples for what in ("harm", "safety"))
+    assert {sample.labels["gate"] for sample in (*harm, *safety)} == set(verdicts)
+    assert max(sample.value for sample in harm) < max(sample.value for sample in safety)
+
+
+def test_nothing_of_a_rollout_is_left_when_it_is_over(world: World) -> None:
+    metrics = busy(world)
+    metrics.rollout(CHURN, None, ())
+    assert b"churn" not in metrics.text()
+    assert sum(sample.value for sample in family(metrics, "pointsman_rollouts").samples) == 0
+
+
+def test_outcomes_are_there_before_the_first_of_them() -> None:
+    metrics = Metrics()
+    metrics.ended("Promoted")
+    counts = {
+        sample.labels["outcome"]: sample.value
+        for sample in family(metrics, "pointsman_rollouts_ended").samples
+        if sample.name.endswith("_total")
+    }
+    assert counts == {"Promoted": 1, "RolledBack": 0, "Aborted": 0, "Superseded": 0}
