@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,6 +52,18 @@ def test_no_step_begins_without_data() -> None:
     assert "every gate has data: errors: Prometheus did not answer" in world.running.message
     world.prometheus = True
     assert world.run(60, until=lambda w: w.share == 0.05)
+
+
+@pytest.mark.parametrize("interval", ["5m", "2s"])
+def test_a_candidate_that_waits_only_for_its_first_data_is_looked_at_soon(interval: str) -> None:
+    world = serving(prometheus=False, spec=rollout(interval=interval))
+    world.apply(version="2")
+    world.run(600)
+    assert (world.running.phase, world.share, world.interval) == ("Warming", 0, timedelta(seconds=2))
+    world.prometheus = True
+    assert world.run(4, until=lambda w: w.share == 0.05)
+    world.run(10)
+    assert world.interval == {"5m": timedelta(minutes=5), "2s": timedelta(seconds=2)}[interval]
 
 
 def test_data_that_comes_back_counts_what_was_served_meanwhile() -> None:

@@ -103,7 +103,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         evidence=draft.evidence,
         weighed=draft.balance.gates,
         watch=_watch(draft),
-        interval=draft.policy.interval if draft.policy is not None else None,
+        interval=None if draft.policy is None else min(draft.policy.interval, draft.look_within),
     )
 
 

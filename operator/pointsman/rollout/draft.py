@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import Action, HistoryEntry, KeptPods, Outcome, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionStatus, State
@@ -44,6 +44,7 @@ class Draft:
     final: str | None = None
     fresh: bool = False  # this decision saw a new look with data of every required gate
     waiting: str = ""
+    look_within: timedelta = timedelta.max  # of the next look, where the policy's interval is longer
     wakes: list[datetime] = field(default_factory=list)
 
     @property

@@ -17,6 +17,9 @@ from pointsman.signals.profiles import Question, Unanswerable
 GATEWAY_GRACE = timedelta(seconds=1)
 """So long a gateway may take to obey new weights before the hold waits for it; 40 ms are usual."""
 
+FIRST_LOOKS = timedelta(seconds=2)
+"""Looks at a candidate that waits only for its first data come at least so often: an interval can be minutes."""
+
 
 def look(draft: Draft) -> None:
     """Fold a fresh look into the evidence and weigh it; proven harm ends the attempt, in every phase."""
@@ -123,6 +126,7 @@ def _prepare(draft: Draft, policy: Policy) -> None:
     if not draft.balance.observed:
         looked = draft.evidence is not None and draft.evidence.looked_at is not None
         draft.waiting += f": {asking.missing(draft.balance)}" if looked else ""
+        draft.look_within = FIRST_LOOKS
         return
     _enter(draft, policy, 1)
     outlook.tell(draft, policy)
