@@ -24,7 +24,7 @@ FAULTS: dict[str, tuple[Callable[[Site], AbstractContextManager[None]], tuple[st
     ),
     "NaN": (
         lambda site: site.prometheus.broken(no_numbers),
-        ("errors: ", "exports inference_requests_total = nan, which is no count of requests"),
+        ("errors: ", "exports a counter = nan, which is no count of requests"),
     ),
     "duplicates": (
         lambda site: site.prometheus.broken(twice),
