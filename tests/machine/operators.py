@@ -114,6 +114,7 @@ class Operator:
                 recorder=self,  # type: ignore[arg-type]
                 looks=self,  # type: ignore[arg-type]
                 learnt=self.learn,
+                gauge=self,
             ),
             self,
             self.clock,
@@ -176,6 +177,12 @@ class Operator:
 
     def record(self, _what: object) -> None:
         """`Recorder.record`."""
+
+    def rollout(self, *_standing: object) -> None:
+        """`Gauge.rollout`."""
+
+    def ended(self, _outcome: object) -> None:
+        """`Gauge.ended`."""
 
     def look(self) -> None:
         """A look, when one is due."""
