@@ -279,6 +279,19 @@ def test_first_version_that_the_api_server_rejects_leaves_nothing_behind(model: 
     churn.until_serves("1")
 
 
+def test_template_that_is_larger_than_etcd_stores(site: Site, model: Make, cleanup: Cleanup) -> None:
+    large = {"name": "LARGE", "value": "x" * 900_000}
+    offered = runtime(f"large-{site.runtime}")
+    cleanup(MODEL_RUNTIME, offered["metadata"]["name"])
+    offered["spec"]["template"]["spec"]["containers"][0]["env"] = [large]
+    site.server.create(offered)
+    more = {"spec": {"containers": [{"name": "model", "env": [large | {"name": "MORE"}]}]}}
+    churn = model(runtime=offered["metadata"]["name"], template=more)
+    churn.apply("1")
+    churn.until_says("Accepted", "False", "TemplateRejected", "larger than etcd can store")
+    assert churn.children() == {}
+
+
 def test_template_without_the_serving_container(model: Make) -> None:
     churn = model(runtime=None, port="http", template={"spec": {"containers": [{"name": "main", "image": "server:1"}]}})
     churn.apply("1")

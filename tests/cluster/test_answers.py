@@ -24,6 +24,8 @@ ANSWERS = [
     (401, said("Unauthorized"), Unavailable),
     (429, said("too many requests"), Busy),
     (500, b"", Broke),
+    (500, said("etcdserver: request is too large"), Refused),
+    (500, said("rpc error: desc = trying to send message larger than max (2202731 vs. 2097152)"), Refused),
     (503, b"no endpoints", Unavailable),
 ]
 

@@ -6,7 +6,7 @@ Retryable
     ├── Busy           429: not before `after` seconds
     └── Broke          500: the API server failed at it; so it also answers an apply that it cannot decode
 Terminal
-└── Refused            any other 4xx, in the API server's own words
+└── Refused            any other 4xx, in the API server's own words; 500: the object is larger than etcd can store
     ├── Missing        404: there is no such object, namespace or kind
     └── Taken          the object exists and is somebody else's
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 from pointsman.errors import Conflict, PointsmanError, Terminal, Unavailable
 
+_TOO_LARGE = ("request is too large", "message larger than max")  # etcd's words and its client's, which come with a 500
 _BUSY_SECONDS = 1.0  # where the API server does not say when to come back
 
 
@@ -55,6 +56,8 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> PointsmanErro
         return Taken(message) if _fields_are_taken(said) else Conflict(message)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Busy(message, _seconds(headers.get("Retry-After")))
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and any(words in message for words in _TOO_LARGE):
+        return Refused(f"it is larger than etcd can store: {message}")
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return Broke(f"the API server answered {status}: {message}")
     if status > HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.UNAUTHORIZED:
