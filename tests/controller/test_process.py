@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from pointsman.cli.command import app
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.client import Page
 from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROUTE, WATCHED, Kind
+from pointsman.cluster.lease import LeaseLost
+from pointsman.controller import process
 from pointsman.controller.looks import NoReader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Pulse
@@ -130,6 +133,24 @@ async def test_a_reading_is_kept_for_the_next_decision_unless_its_model_is_gone(
     memory = primed.memories.of(KEY)
     primed._read(KEY, reading)
     assert (memory.reading, len(primed.workers)) == (reading, 1)
+
+
+@pytest.mark.parametrize(("what", "status"), [("lease lost", 1), ("asked to end", 0)])
+async def test_it_ends_while_it_still_finds_out_what_there_is(what: str, status: int) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def lost() -> None:
+        raise LeaseLost("taken by somebody else")
+
+    stop = asyncio.Event()
+    if what == "asked to end":
+        stop.set()
+    leadership = SimpleNamespace(keep=lost if what == "lease lost" else never)
+    slow = SimpleNamespace(prepare=never)
+    async with asyncio.timeout(5):
+        ended = await process._work(slow, None, leadership, None, stop)  # type: ignore[arg-type]
+    assert ended == status
 
 
 def test_the_command_says_what_it_can_do() -> None:
