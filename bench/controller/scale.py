@@ -50,7 +50,7 @@ class Measured:
 
 async def run(options: Options) -> list[Figure]:
     """Measure each size on control planes of its own."""
-    counts = options.of(quick=(20, 60), full=(100, 1_000, 5_000))
+    counts = options.of(quick=(20, 100), full=(100, 1_000, 5_000))
     measured = [await _measured(count, options) for count in counts]
     return [figure for one in measured for figure in _figures(one)] + _growth(measured[0], measured[-1])
 
