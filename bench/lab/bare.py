@@ -29,6 +29,7 @@ LISTED = (
     "Deployment",
     "Service",
     "HTTPRoute",
+    "HorizontalPodAutoscaler",
 )
 _STARTED = time.perf_counter()
 

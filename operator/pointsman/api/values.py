@@ -6,6 +6,7 @@ Shares of traffic are whole basis points (1/100 of a percent, 0..10000) inside P
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
@@ -120,6 +121,7 @@ Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339), WithJsonSchema({"type
 """A point in time; microseconds, because looks are compared with them."""
 
 
+@lru_cache(maxsize=1024, typed=True)
 def basis_points(percent: float | str) -> int:
     """`5` -> 500, `"0.5"` -> 50: a percentage in whole basis points."""
     return int(Decimal(str(percent)) * 100)
@@ -136,6 +138,7 @@ def probability(percentage: float | str) -> float:
     return float(Decimal(str(percentage)) / 100)
 
 
+@lru_cache(maxsize=1024)
 def seconds(duration: str) -> timedelta:
     """`1h30m` -> timedelta."""
     parts = re.findall(r"([0-9.]+)(ms|s|m|h)", duration)

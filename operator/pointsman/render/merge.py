@@ -6,7 +6,7 @@ to rely on is checked here and refused with a sentence; everything else is left 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pointsman.errors import Terminal
 from pointsman.render.kinds import KINDS
@@ -32,6 +32,9 @@ command would give an object with both, which the API server refuses. Volumes ar
 
 _DIRECTIVE: Final = "$patch"
 
+Place: TypeAlias = "str | tuple[Place, str | int | tuple[tuple[str, ...], tuple[Any, ...]]]"
+"""Where a value is: what is above it, and a field, an index or the keys of an item. Only an error needs it as text."""
+
 
 def lay(base: Json, over: Json, *, where: str = "template") -> Json:
     """The template `base` with what `over` says laid over it.
@@ -50,6 +53,11 @@ def lay(base: Json, over: Json, *, where: str = "template") -> Json:
         Terminal: A value has the wrong type, an item lacks its key or has it twice, or the nesting is too deep.
     """
     _check_depth(over, where)
+    return lay_checked(base, over, where=where)
+
+
+def lay_checked(base: Json, over: Json, *, where: str = "template") -> Json:
+    """The same for what is ours, or what `lay` returned."""
     return _object("PodTemplateSpec", base, _a_dict(over, where), where)
 
 
@@ -68,14 +76,14 @@ def _children(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
 
 
-def _object(kind: str | None, base: Json, over: Json, where: str) -> Json:
+def _object(kind: str | None, base: Json, over: Json, where: Place) -> Json:
     fields = KINDS.get(kind, {}) if kind is not None else {}
     over, merged = _directed(base, over, where)
     for name, value in over.items():
         if value is None or _deletes(value):
             merged.pop(name, None)
         else:
-            merged[name] = _value(fields.get(name), merged.get(name), value, f"{where}.{name}")
+            merged[name] = _value(fields.get(name), merged.get(name), value, (where, name))
     one_of = ONE_OF.get(kind, frozenset()) if kind is not None else frozenset()
     named = {name for name in one_of if over.get(name) is not None}
     if named:
@@ -87,19 +95,19 @@ def _deletes(value: object) -> bool:
     return isinstance(value, dict) and value.get(_DIRECTIVE) == "delete"
 
 
-def _directed(base: Json, over: Json, where: str) -> tuple[Json, Json]:
+def _directed(base: Json, over: Json, where: Place) -> tuple[Json, Json]:
     """`over` without its directive, and what it is laid over."""
     if _DIRECTIVE not in over:
         return over, dict(base)
     if over[_DIRECTIVE] != "replace":
         raise Terminal(
-            f"{where} has a `{_DIRECTIVE}` that does not work there; `{_DIRECTIVE}: replace` takes an object as it is,"
+            f"{_text(where)} has a `{_DIRECTIVE}` that does not work there; `{_DIRECTIVE}: replace` takes an object as it is,"
             f" `{_DIRECTIVE}: delete` takes away a field, or an item of a list that is merged by key"
         )
     return {name: value for name, value in over.items() if name != _DIRECTIVE}, {}
 
 
-def _value(field: Field | None, base: Any, over: Any, where: str) -> Any:
+def _value(field: Field | None, base: Any, over: Any, where: Place) -> Any:
     if field is None or field.shape == "quantity":
         if isinstance(over, dict):
             return _object(None, base if isinstance(base, dict) else {}, over, where)
@@ -109,20 +117,20 @@ def _value(field: Field | None, base: Any, over: Any, where: str) -> Any:
         if field.keys:
             return _keyed(field, base or [], items, where)
         if field.of is not None:
-            return [_object(field.of, {}, _a_dict(v, f"{where}[{i}]"), f"{where}[{i}]") for i, v in enumerate(items)]
+            return [_object(field.of, {}, _a_dict(v, (where, i)), (where, i)) for i, v in enumerate(items)]
         return items
     return _object(field.of if field.shape == "object" else None, base or {}, _a_dict(over, where), where)
 
 
-def _keyed(field: Field, base: list[Json], over: list[Any], where: str) -> list[Json]:
+def _keyed(field: Field, base: list[Json], over: list[Any], where: Place) -> list[Json]:
     merged = {item_key(item, field.keys): item for item in base}
     seen = set()
     for index, item in enumerate(over):
-        at = f"{where}[{index}]"
+        at = (where, index)
         key = _key(field.keys, _a_dict(item, at), at)
-        path = item_path(where, field.keys, key)
+        path = (where, (field.keys, key))
         if key in seen:
-            raise Terminal(f"{path} is there twice; keep one")
+            raise Terminal(f"{_text(path)} is there twice; keep one")
         seen.add(key)
         if _deletes(item):
             merged.pop(key, None)
@@ -134,28 +142,37 @@ def _keyed(field: Field, base: list[Json], over: list[Any], where: str) -> list[
     return list(merged.values())
 
 
-def _key(keys: tuple[str, ...], item: Json, where: str) -> tuple[Any, ...]:
+def _key(keys: tuple[str, ...], item: Json, where: Place) -> tuple[Any, ...]:
     values = item_key(item, keys)
     for name, value in zip(keys, values, strict=True):
         if value is None:
-            raise Terminal(f"{where} has no `{name}`; its list is merged by `{name}`, so every item needs one")
+            raise Terminal(f"{_text(where)} has no `{name}`; its list is merged by `{name}`, so every item needs one")
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise Terminal(f"{where}.{name} is {_kind_of(value)}; write a plain value")
+            raise Terminal(f"{_text(where)}.{name} is {_kind_of(value)}; write a plain value")
     return values
 
 
-def _a_dict(value: object, where: str) -> Json:
+def _a_dict(value: object, where: Place) -> Json:
     if isinstance(value, dict):
         return value
-    raise Terminal(f"{where} is {_kind_of(value)}; write an object")
+    raise Terminal(f"{_text(where)} is {_kind_of(value)}; write an object")
 
 
-def _a_list(value: object, where: str, field: Field) -> list[Any]:
+def _a_list(value: object, where: Place, field: Field) -> list[Any]:
     if isinstance(value, list):
         return value
     items = "" if field.of is None else " of objects"
     by = f", each with `{'` and `'.join(field.keys)}`" if field.keys else ""
-    raise Terminal(f"{where} is {_kind_of(value)}; write a list{items}{by}")
+    raise Terminal(f"{_text(where)} is {_kind_of(value)}; write a list{items}{by}")
+
+
+def _text(where: Place) -> str:
+    if isinstance(where, str):
+        return where
+    above, step = where
+    if isinstance(step, str):
+        return f"{_text(above)}.{step}"
+    return f"{_text(above)}[{step}]" if isinstance(step, int) else item_path(_text(above), *step)
 
 
 def _kind_of(value: object) -> str:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final
 from pointsman.api import names
 from pointsman.api.names import CONTAINER
 from pointsman.errors import Terminal
-from pointsman.render.merge import lay
+from pointsman.remembered import remembered
+from pointsman.render.merge import lay, lay_checked
 from pointsman.render.storage import INITIALIZER, MODEL_PATH, VOLUME, literal, storage
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def finished_template(
     """
     said = _said(spec, runtime)
     _check_serving_container(said, _source(spec, runtime))
-    template = lay(_lowest(deployment, spec, initializer_image), _without_unused_initializer(said, spec))
+    template = lay_checked(_lowest(deployment, spec, initializer_image), _without_unused_initializer(said, spec))
     _check_model_mount(template, spec)
-    template = lay(_defaults(template), template)
+    template = lay_checked(_defaults(template), template)
     port = spec.port if runtime is None else runtime.port
     if port is None:
         raise Terminal("spec.port is missing; a template alone needs the port that requests go to, by name or number")
@@ -86,7 +87,7 @@ def finished_template(
     ours: Json = {"labels": names.labels(deployment, revision)}
     if metrics is not None:
         ours["annotations"] = _scraping(template, metrics)
-    return Finished(template=lay(template, {"metadata": ours}), port=port, metrics=metrics)
+    return Finished(template=lay_checked(template, {"metadata": ours}), port=port, metrics=metrics)
 
 
 def port_number(template: Json, port: int | str) -> int:
@@ -122,8 +123,14 @@ def port_number(template: Json, port: int | str) -> int:
 
 
 def _said(spec: ModelDeploymentSpec, runtime: ModelRuntimeSpec | None) -> Json:
-    lower = {} if runtime is None else lay({}, runtime.template, where=RUNTIME_TEMPLATE)
+    lower = {} if runtime is None else _offered(runtime)
     return lay(lower, spec.template or {}, where=USER_TEMPLATE)
+
+
+@remembered(64)
+def _offered(runtime: ModelRuntimeSpec) -> Json:
+    """A runtime's template, checked once for all who use it."""
+    return lay({}, runtime.template, where=RUNTIME_TEMPLATE)
 
 
 def _source(spec: ModelDeploymentSpec, runtime: ModelRuntimeSpec | None) -> str:
@@ -150,7 +157,7 @@ def _lowest(deployment: str, spec: ModelDeploymentSpec, initializer_image: str |
         {"name": "MODEL_VERSION", "value": literal(spec.model.version)},
         {"name": "MODEL_PATH", "value": MODEL_PATH},
     ]
-    return lay({"metadata": {}, **lowest}, {"spec": {"containers": [{"name": CONTAINER, "env": env}]}})
+    return lay_checked({"metadata": {}, **lowest}, {"spec": {"containers": [{"name": CONTAINER, "env": env}]}})
 
 
 def _without_unused_initializer(said: Json, spec: ModelDeploymentSpec) -> Json:

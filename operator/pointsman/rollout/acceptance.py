@@ -46,9 +46,10 @@ def target(observed: Observed) -> Target | Refusal:
     """What the spec asks for, or the first check that it fails."""
     try:
         runtime = _runtime(observed)
-        finished = _finished(observed, runtime)
+        name = target_name(observed)
+        finished = _finished(observed, name, runtime)
         fields = _policy(observed, finished.metrics)
-        found = Target(revision=target_name(observed), runtime=runtime, finished=finished, fields=fields)
+        found = Target(revision=name, runtime=runtime, finished=finished, fields=fields)
         for check in CHAIN:
             check(observed, found)
     except _Refused as refused:
@@ -92,11 +93,11 @@ def _runtime(observed: Observed) -> Runtime | None:
     return serving[0]
 
 
-def _finished(observed: Observed, runtime: Runtime | None) -> Finished:
+def _finished(observed: Observed, name: str, runtime: Runtime | None) -> Finished:
     spec = observed.deployment.spec
     wanted = _Wanted(
         deployment=observed.deployment.name,
-        revision=target_name(observed),
+        revision=name,
         metrics=repr(spec.metrics),
         runtime=None if runtime is None else (runtime.name, id(runtime.spec)),
         initializer=observed.settings.storage_initializer or None,
@@ -125,7 +126,7 @@ class _Wanted:
     runtime_spec: ModelRuntimeSpec | None = field(compare=False)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _render(wanted: _Wanted) -> Finished:
     """Every decision asks for the same template until the spec or the runtime changes."""
     return finished_template(

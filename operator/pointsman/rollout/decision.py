@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pointsman.api.values import basis_points, percent
+from pointsman.api.values import ApiModel, basis_points, percent
 from pointsman.rollout import children, course, readiness, report, scaling, steps, weighing
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
@@ -79,7 +79,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     observed = draft.facts.observed
     status = report.status(draft, wanted)
     report.tell_refusal(draft, status)
-    changed = status.dump() != observed.deployment.status.dump()
+    changed = _differ(status, observed.deployment.status)
     moved = status.rollout is not None and _moved(draft)
     report.save_evidence(draft, commits=moved or wanted.share > live_share(draft))
     created = {
@@ -90,7 +90,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     revisions = {
         name: new
         for name, new in draft.revisions.items()
-        if new.dump() != draft.facts.record(name).dump() and (name in observed.revisions or name in created)
+        if _differ(new, draft.facts.record(name)) and (name in observed.revisions or name in created)
     }
     return Plan(
         lower=tuple(written.lower),
@@ -105,6 +105,11 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         watch=_watch(draft),
         interval=None if draft.policy is None else min(draft.policy.interval, draft.look_within),
     )
+
+
+def _differ(one: ApiModel, other: ApiModel) -> bool:
+    """Whether they are written differently; mostly they are the same, which is quicker to see."""
+    return one != other and one.dump() != other.dump()
 
 
 def _moved(draft: Draft) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -21,6 +22,7 @@ from pointsman.api.rolloutpolicy import (
     Step,
     Warmup,
 )
+from pointsman.remembered import remembered
 from pointsman.rollout.capacity import Room
 
 DEFAULT_HOLD = "5m"
@@ -75,6 +77,21 @@ class Policy:
 
 def effective(inline: RolloutFields | None, named: RolloutFields | None, metrics: Metrics | None) -> RolloutFields:
     """All fields filled in: `inline` over `named` over the defaults; `steps` and `gates` replace whole lists."""
+    return _effective(_Layers(written=repr(inline), below=(id(named), id(metrics)), parts=(inline, named, metrics)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layers:
+    """What a policy is made of. Those below are shared by many ModelDeployments: each is known by its id, and kept."""
+
+    written: str
+    below: tuple[int, int]
+    parts: tuple[RolloutFields | None, RolloutFields | None, Metrics | None] = field(compare=False)
+
+
+@lru_cache(maxsize=1024)
+def _effective(asked: _Layers) -> RolloutFields:
+    inline, named, metrics = asked.parts
     layers = [layer.dump() for layer in (RolloutPolicySpec(), named, inline) if layer is not None]
     merged: dict[str, object] = {
         "steps": [step.dump() for step in DEFAULT_STEPS],
@@ -83,9 +100,9 @@ def effective(inline: RolloutFields | None, named: RolloutFields | None, metrics
         "warmup": DEFAULT_WARMUP.dump(),
     }
     for layer in layers:
-        for field, value in layer.items():
-            before = merged.get(field)
-            merged[field] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+        for name, value in layer.items():
+            before = merged.get(name)
+            merged[name] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
     fields = RolloutFields.model_validate(merged)
     steps = [_complete_step(step) for step in fields.steps or ()]
     if fields.gates is None and all(step.approval is not None for step in steps):
@@ -119,6 +136,7 @@ def _complete_gate(gate: Gate) -> Gate:
     )
 
 
+@remembered(2048)
 def resolve(fields: RolloutFields) -> Policy:
     """The numbers of complete fields, as `effective` makes them and a revision freezes them."""
     stages: list[Stage] = []
