@@ -56,15 +56,13 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> PointsmanErro
         return Taken(message) if _fields_are_taken(said) else Conflict(message)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Busy(message, _seconds(headers.get("Retry-After")))
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR and any(words in message for words in _TOO_LARGE):
-        return Refused(f"it is larger than etcd can store: {message}")
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Broke(f"the API server answered {status}: {message}")
-    if status > HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.UNAUTHORIZED:
-        return Unavailable(f"the API server answered {status}: {message}")
+    too_large = any(words in message for words in _TOO_LARGE)
+    if status == HTTPStatus.UNAUTHORIZED or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and not too_large):
+        failed = Broke if status == HTTPStatus.INTERNAL_SERVER_ERROR else Unavailable
+        return failed(f"the API server answered {status}: {message}")
     if status == HTTPStatus.NOT_FOUND:
         return Missing(message)
-    return Refused(message)
+    return Refused(f"it is larger than etcd can store: {message}" if too_large else message)
 
 
 def _status(body: bytes) -> dict[str, Any]:
