@@ -83,6 +83,20 @@ def test_the_lowering_write_carries_the_decision() -> None:
     assert decided == f"{world.revision('2')}/1/Aborted/Aborted"
 
 
+def test_abort_when_stable_has_given_up_its_last_pod_and_there_is_no_surge() -> None:
+    """The candidate serves until stable does, and makes room for stable's first pod."""
+    world = serving(spec={**rollout(capacity={"maxSurge": 0, "maxUnavailable": 1}), "replicas": 2})
+    world.apply(version="2")
+    assert world.run(100, until=lambda w: w.share == 0.05)
+    world.annotate("promote", f"{world.revision('2')}/1")
+    assert world.run(100, until=lambda w: w.pod_count("1") == 0 and w.status.rollout is not None)
+    world.annotate("abort", f"{world.revision('2')}/1")
+    assert world.run(30, until=lambda w: w.status.rollout is None)
+    world.run(10)
+    assert (world.shares(), world.pod_count("1")) == ({world.revision("1"): 1.0}, 2)
+    assert world.failed_requests == 0
+
+
 def test_abort_goes_back_to_the_previous_version_while_it_is_kept() -> None:
     world = serving()
     world.apply(version="2")

@@ -212,7 +212,7 @@ def _candidate_pods(draft: Draft, share: int) -> int:
     n, goal, mine = room(draft), goal_split(draft).candidate, draft.facts.pods(draft.candidate)
     if draft.rollout.phase == "RollingBack":
         if share:
-            return mine.least  # it serves until stable does
+            return min(mine.least, n.limit - 1)  # it serves until stable does, and leaves room for stable's first pod
         reached = live_share(draft) > 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted
         return min(mine.asked, n.surge) if reached else 0
     if goal <= mine.least:
