@@ -229,3 +229,14 @@ def test_replicas_may_change_during_a_rollout(replicas: int) -> None:
     world.run(10)
     assert world.pod_count("2") == replicas
     assert world.failed_requests == 0
+
+
+def test_pods_stay_within_capacity_between_two_writes_of_a_plan() -> None:
+    """At 60 % the candidate has five pods of eight; promoted it needs four, and stable is kept with four."""
+    steps = [{"canary": {"percent": share}, "hold": "5s"} for share in (20, 60)]
+    world = serving(spec=rollout(steps=steps, gates=[], capacity={"maxSurge": 4}))
+    world.forks = []
+    world.apply(version="2")
+    assert world.run(200, until=lambda w: w.serves == "2")
+    asked = [sum(one["spec"]["replicas"] for one in fork.found("Deployment").values()) for fork in world.forks]
+    assert max(asked) == 8

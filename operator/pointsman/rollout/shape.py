@@ -191,7 +191,9 @@ def _stable_pods(draft: Draft, candidate_pods: int) -> int:
     if draft.candidate is None:
         return goal
     if goal >= stable.least:
-        return max(stable.least, min(goal, n.limit - candidate_pods))
+        # A candidate that goes on gives up its pods last of all writes, one that is taken back gives them up first.
+        taken = max(candidate_pods, draft.facts.pods(draft.candidate).asked) if draft.running() else candidate_pods
+        return max(stable.least, min(goal, n.limit - taken))
     return _given_up(draft, goal, stable.least)
 
 
