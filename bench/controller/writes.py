@@ -28,6 +28,7 @@ _MODEL = "model-0"
 _NOT_COUNTED = ("Lease", "ModelRuntime", "RolloutPolicy")  # the last two: those of other users of the API server
 _HOLDS = 3  # each longer than a minute at full size
 _QUIET = 2.0  # seconds without a change that end a part
+_SETTLED = 7.0  # seconds after which a status that is no news is written too
 
 
 async def run(options: Options) -> list[Figure]:
@@ -51,7 +52,7 @@ async def run(options: Options) -> list[Figure]:
 
 async def _measure(here: Place, recorder: Recorder, operator: Program, idle: float) -> list[Figure]:
     await here.serve([_MODEL])
-    await here.quiet(_QUIET)
+    await here.quiet(_SETTLED)
     before = await _idle(recorder, idle)
     counted, begun = await _own_count(operator), time.perf_counter()
     promoted = await _canary(here)
