@@ -188,6 +188,25 @@ async def test_what_appeared_meanwhile_is_not_created_over(scene: Scene) -> None
     assert "create Deployment churn-2" not in scene.api.writes
 
 
+@pytest.mark.parametrize("owner_is_there", [True, False])
+async def test_a_child_that_went_is_made_again_where_its_owner_is_still_there(
+    scene: Scene, *, owner_is_there: bool
+) -> None:
+    service = scene.api.objects["Service", "ml", "churn-1"]
+    again = Plan(lower=(Apply(object=child(SERVICE, "churn-1")),))
+    observed = scene.observed()
+    del scene.api.objects["Service", "ml", "churn-1"]
+    scene.cache.deleted(service)
+    if not owner_is_there:
+        del scene.api.objects["ModelDeployment", "ml", "churn"]  # and no watch has told
+    outcome = await scene.carrier().out(observed, again, NOW)
+    assert scene.api.reads[0] == "get ModelDeployment churn"
+    assert (outcome, scene.api.writes) == (
+        (Outcome.CHANGED, ["create Service churn-1"]) if owner_is_there else (Outcome.OVERTAKEN, [])
+    )
+    assert (scene.cache.get(MODEL_DEPLOYMENT, "ml", "churn") is not None) == owner_is_there
+
+
 async def test_a_plan_may_write_one_object_twice(scene: Scene) -> None:
     seen = scene.apply(ROUTE, "churn", weight=0)
     plan = Plan(lower=(seen,), after=(replace(seen, object=child(ROUTE, "churn", weight=5)),))

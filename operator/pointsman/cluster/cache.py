@@ -175,6 +175,10 @@ class Cache:
             return None
         return self._gone(kind, name)
 
+    def has_gone(self, kind: Kind, namespace: str, name: str) -> bool:
+        """Whether a watch has told not long ago that an object of this name was deleted."""
+        return (namespace, name) in self._graves[kind]
+
     def missing(self, kind: Kind, namespace: str, name: str) -> Change | None:
         """What a live read did not find."""
         return self._gone(kind, (namespace, name))

@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api.names import REVISION
 from pointsman.api.values import ApiModel
 from pointsman.cluster.answers import Missing, Refused, Taken
-from pointsman.cluster.cache import Cache, Change
+from pointsman.cluster.cache import Cache, Change, Name, owner_of
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of, named
 from pointsman.controller import news
@@ -173,9 +173,21 @@ class Carrier:
         kind, name = kind_of(obj), obj["metadata"]["name"]
         if self._cache.get(kind, self._namespace, name) is not None:
             raise Conflict(f"{kind.name} {name} has appeared meanwhile")
+        if self._cache.has_gone(kind, self._namespace, name) and (owner := owner_of(obj)) is not None:
+            await self._look_for(owner)
         answer = await self._client.create(obj)
         self._memory.settle(answer, obj)
         self._keep(kind, name, "", answer)
+
+    async def _look_for(self, owner: Name) -> None:
+        """Conflict where the ModelDeployment is gone: its children go after it, and are not to be made again.
+
+        A watch that was interrupted does not tell at once.
+        """
+        namespace, name = owner
+        await self._look_again(MODEL_DEPLOYMENT, name)
+        if self._cache.get(MODEL_DEPLOYMENT, namespace, name) is None:
+            raise Conflict(f"ModelDeployment {name} is gone")
 
     async def _apply(self, write: Apply, version: str) -> None:
         obj = write.object
