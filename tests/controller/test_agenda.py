@@ -50,6 +50,7 @@ STORIES = [
     ),
     pytest.param(["add a", "take 0 a", "wake a 1", "take 2 -", "done a", "take 2 a"], id="due while worked on"),
     pytest.param(["wake a 5", "hold a", "add a", "take 4 -", "take 5 a"], id="held: not before its time"),
+    pytest.param(["wake a 5", "hold a", "add_round a", "take 4 -", "take 5 a", "take 5 -"], id="nor in its turn"),
     pytest.param(["add a", "take 0 a", "add a", "wake a 5", "hold a", "done a", "take 5 a"], id="held while worked on"),
     pytest.param(["wake a 5", "hold a", "take 5 a", "done a", "add a", "take 6 a"], id="held once"),
     pytest.param(["wake a 5", "hold a", "forget a", "add a", "take 0 a"], id="held, and gone, and there again"),

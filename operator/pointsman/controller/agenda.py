@@ -51,7 +51,9 @@ class Agenda(Generic[K]):
             self._ready.append(key)
 
     def add_round(self, key: K) -> None:
-        """Work on the key when its turn comes, after all that have changed."""
+        """Work on the key when its turn comes, after all that have changed; one that is held, when it is due."""
+        if key in self._held:
+            return
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
