@@ -8,6 +8,7 @@ import pytest
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.kinds import Kind
 from pointsman.cluster.lease import Leadership, LeaseLost, Terms
+from pointsman.controller.settings import own_identity
 from pointsman.errors import Conflict, Terminal, Unavailable
 
 TERMS = Terms(duration=15, deadline=10, retry=0.001)
@@ -257,3 +258,18 @@ def test_terms_that_do_not_fit_together(duration: int, deadline: float, retry: f
     with pytest.raises(Terminal) as told:
         Terms(duration=duration, deadline=deadline, retry=retry)
     assert str(told.value).startswith(says)
+
+
+async def test_who_is_started_again_in_the_same_pod_leads_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAME", "pointsman-0")
+    api, clock = Api(), Clock()
+    await contender(api, own_identity(), clock).acquire()  # and is killed
+    again = contender(api, own_identity(), clock)
+    async with asyncio.timeout(5):
+        await again.acquire()
+    again.check()
+
+
+def test_outside_of_a_pod_no_two_processes_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POD_NAME", raising=False)
+    assert own_identity() != own_identity()

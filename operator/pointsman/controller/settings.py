@@ -12,8 +12,12 @@ from pointsman.cluster.connection import own_namespace
 STORAGE_INITIALIZER = "kserve/storage-initializer:v0.21.0"
 
 
-def _identity() -> str:
-    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+def own_identity() -> str:
+    """Who we are in the Lease: the pod, of which only one process runs at a time, so that the next takes it over at once.
+
+    Outside of a pod this very process.
+    """
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class Settings:
     lease_duration: int = 15  # these three: see cluster.lease.Terms
     renew_deadline: float = 10.0
     retry_period: float = 2.0
-    identity: str = field(default_factory=_identity)
+    identity: str = field(default_factory=own_identity)
     probes_port: int = 8080
     workers: int = 8
     relist_every: float = 300.0
