@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 import aiohttp
 
 from bench.lab import gateway
-from bench.lab.api import Api, ApiError, Json, path
+from bench.lab.api import Api, ApiError, Json
 
 KINDS = ("ModelDeployment", "ModelRevision", "Deployment", "HTTPRoute", "Pod", "Service")
 _GONE = 410
+PATIENCE = 180.0  # seconds until what is waited for counts as never; machines may be busy
 _PAUSE = 0.1  # before a watch that has ended is begun again
 
 
@@ -44,7 +45,7 @@ class Chronicle:
     entries: list[Entry] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until(self, holds: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    async def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait until it holds; looked at again after every change."""
         try:
             async with asyncio.timeout(seconds):
@@ -56,7 +57,7 @@ class Chronicle:
             status = {name: obj.get("status") for name, obj in self.objects["ModelDeployment"].items()}
             raise AssertionError(f"after {seconds:g} s still not: {what}; it is {status}") from None
 
-    async def quiet(self, seconds: float, patience: float = 60.0) -> None:
+    async def quiet(self, seconds: float, patience: float = PATIENCE) -> None:
         """Wait until nothing has changed for so long."""
         async with asyncio.timeout(patience):
             while True:
@@ -197,6 +198,3 @@ def starved(chronicle: Chronicle, model: str, least: int, since: int = 0) -> lis
 def version_of(obj: Json) -> int:
     """An object's resourceVersion, as a number."""
     return int(obj["metadata"]["resourceVersion"])
-
-
-__all__ = ["Chronicle", "Entry", "chronicle", "overfull", "path", "shares", "starved", "unearned", "version_of"]

@@ -44,7 +44,7 @@ async def canary(here: World, name: str, **spec: Json) -> str:
 
 async def ends_well(here: World, name: str, candidate: str) -> None:
     """Promoted at the first attempt, with all its pods and children, and never more of them than the capacity rule allows."""
-    await here.until_outcome(name, "2", "Promoted", seconds=90)
+    await here.until_outcome(name, "2", "Promoted")
     await here.until_serves(name, "2")
     assert here.outcomes(name) == [("2", "Promoted")]
     assert here.outcome(name)["attempt"] == 1

@@ -18,7 +18,7 @@ from typing import Any
 from bench.lab import gateway, models
 from bench.lab.api import Api, Credentials, Json
 from bench.lab.programs import ROOT
-from tests.faults.chronicle import Chronicle, chronicle, version_of
+from tests.faults.chronicle import PATIENCE, Chronicle, chronicle, version_of
 from tests.faults.proxy import Proxy, proxy
 from tests.faults.scraped import Prometheus, Scraped, Skewed
 
@@ -30,7 +30,7 @@ POLICY: Json = {
     "warmup": {"duration": "1s", "requests": 0},
     "capacity": {"maxSurge": SURGE, "maxUnavailable": 0},
     "confidence": {"falseRollback": "5", "falsePromotion": "20"},
-    "progressDeadline": "60s",
+    "progressDeadline": "5m",
     "keepPrevious": "0s",
 }
 """A rollout of seconds."""
@@ -118,11 +118,6 @@ class World:
         """`kubectl delete` of a ModelDeployment."""
         await self.api.delete("ModelDeployment", self.namespace, name)
 
-    async def forget_lease(self) -> None:
-        """A dead leader's Lease runs out by itself; this is the short way."""
-        where = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/pointsman"
-        await self.api.send("DELETE", where)
-
     # -- what is there
 
     def status(self, name: str) -> Json:
@@ -169,7 +164,7 @@ class World:
         """Until the operator leads."""
         await self.chronicle.until(lambda: self.operator.said("leading"), "the operator leads")
 
-    async def until_serves(self, name: str, version: str, seconds: float = 60.0) -> None:
+    async def until_serves(self, name: str, version: str, seconds: float = PATIENCE) -> None:
         """Until this version takes all traffic, and nothing else is going on."""
 
         def holds() -> bool:
@@ -180,7 +175,7 @@ class World:
 
         await self.chronicle.until(holds, f"{name} serves version {version}", seconds)
 
-    async def until_share(self, name: str, percent: float, seconds: float = 60.0) -> str:
+    async def until_share(self, name: str, percent: float, seconds: float = PATIENCE) -> str:
         """Until the candidate has this share, decided and on the route; the candidate."""
 
         def holds() -> bool:
@@ -191,7 +186,7 @@ class World:
         await self.chronicle.until(holds, f"{name}'s candidate has {percent:g} %", seconds)
         return self.candidate(name)
 
-    async def until_at_zero(self, name: str, candidate: str, seconds: float = 60.0) -> None:
+    async def until_at_zero(self, name: str, candidate: str, seconds: float = PATIENCE) -> None:
         """Until a revision gets no users' requests any more."""
         await self.chronicle.until(
             lambda: name in self.chronicle.objects["HTTPRoute"] and not self.share(name, candidate),
@@ -199,7 +194,7 @@ class World:
             seconds,
         )
 
-    async def until_outcome(self, name: str, version: str, outcome: str, seconds: float = 60.0) -> None:
+    async def until_outcome(self, name: str, version: str, outcome: str, seconds: float = PATIENCE) -> None:
         """Until an attempt has ended so, and nothing runs any more."""
         await self.chronicle.until(
             lambda: "rollout" not in self.status(name) and self.outcomes(name)[:1] == [(version, outcome)],
@@ -207,7 +202,9 @@ class World:
             seconds,
         )
 
-    async def until_said(self, name: str, kind: str, *words: str, status: str = "False", seconds: float = 60.0) -> str:
+    async def until_said(
+        self, name: str, kind: str, *words: str, status: str = "False", seconds: float = PATIENCE
+    ) -> str:
         """Until a condition has this status and says these words; its message."""
 
         def holds() -> bool:
@@ -243,13 +240,14 @@ def is_bad(pods: dict[str, Json], name: str) -> bool:
     return any("bad" in env.get("value", "") for one in containers for env in one.get("env", ()))
 
 
+_POD = {"POD_NAME": "pointsman-0"}  # what is started again is the same pod's
 Seat = Callable[[Proxy], tuple[list[str], dict[str, str]]]
 """Where the operator sits: the words and the environment by which it finds the API server behind a proxy."""
 
 
 def at_a_desk(proxy: Proxy) -> tuple[list[str], dict[str, str]]:
     """With a kubeconfig."""
-    return ["-m", "pointsman", "operator", f"--kubeconfig={proxy.kubeconfig}"], {}
+    return ["-m", "pointsman", "operator", f"--kubeconfig={proxy.kubeconfig}"], _POD
 
 
 def in_a_pod(account: Path) -> Seat:
@@ -261,7 +259,7 @@ def in_a_pod(account: Path) -> Seat:
 
     def sits(proxy: Proxy) -> tuple[list[str], dict[str, str]]:
         where = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(proxy.port), "KUBECONFIG": ""}
-        return ["-c", start, "operator"], where
+        return ["-c", start, "operator"], _POD | where
 
     return sits
 
