@@ -64,6 +64,10 @@ class Running:
         """What it said about bugs of its own."""
         return [line for line in self.lines if "crashed" in line["event"] or "Traceback" in line["event"]]
 
+    def last_words(self) -> str:
+        """Whether it runs, and what it said last."""
+        return f"{'it runs' if self.process.returncode is None else self.process.returncode}: {self.lines[-3:]}"
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.said('waiting for the lease')[0]['port']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -26,8 +27,8 @@ def ending(stage: Stage, model: str) -> Json:
     """What is left of a story: the same for every run of it."""
     (deployment,) = of(stage.seen("ModelDeployment"), model)
     left = {
-        "status": deployment["status"],
-        "revisions": {obj["metadata"]["name"]: obj["status"] for obj in of(stage.seen("ModelRevision"), model)},
+        "status": deployment.get("status"),
+        "revisions": {obj["metadata"]["name"]: obj.get("status") for obj in of(stage.seen("ModelRevision"), model)},
         "routes": [_written(obj) for obj in of(stage.seen("HTTPRoute"), model)],
         "workloads": [_written(obj) for obj in of(stage.seen("Deployment"), model)],
         "services": [_written(obj) for obj in of(stage.seen("Service"), model)],
@@ -67,14 +68,15 @@ def miscounted(stage: Stage, model: str) -> Iterator[str]:
         name = revision["metadata"]["name"]
         candidate = users.pods(namespace, name)
         stables = [users.pods(namespace, one["metadata"]["name"]) for one in revisions if one is not revision]
-        for attempt in revision["status"]["attempts"]:
+        for attempt in revision.get("status", {}).get("attempts", ()):
             for gate in attempt["gates"]:
                 moments = _moments(candidate, gate)
                 if not moments:
-                    yield f"{gate['name']}: no moment at which {gate['candidateRequests']} requests were served"
+                    served = _sums(candidate, math.inf)[-1]
+                    yield f"{gate['name']}: {gate['candidateRequests']} requests fit no moment; {served} at the end"
                 elif not any(_fits(stable, gate, attempt, moments) for stable in stables):
                     yield f"{gate['name']}: stable's {gate['stableRequests']} requests fit no moment"
-                elif attempt["reason"] == "Proven" and moments[-1] < users.since(namespace, name, _LAST):
+                elif attempt.get("reason") == "Proven" and moments[-1] < users.since(namespace, name, _LAST):
                     yield f"{gate['name']}: promoted on counts of before its last step"
 
 

@@ -29,7 +29,6 @@ class Guillotine:
         self._at: Point | None = None
         self._killed = False
         self._landed: list[Request] = []
-        self.fell = asyncio.Event()
 
     def set(self, at: Point | None) -> None:
         """Kill after so many writes from now on."""
@@ -55,7 +54,6 @@ class Guillotine:
     async def _fall(self) -> None:
         self._at, self._killed = None, True
         self.victim.kill()
-        self.fell.set()
         await asyncio.Event().wait()  # for ever: nobody is there to hear an answer
 
     def _counts(self, request: Request) -> bool:

@@ -15,7 +15,7 @@ from tests.faults.kills.ending import differences, ending, miscounted
 from tests.faults.kills.stage import Stage
 from tests.faults.kills.stories import Story, of
 
-_REST = 30.0  # seconds that a story may take to come to rest
+_REST = 120.0  # seconds that a story may take to come to rest
 _QUIET = 1.0  # seconds without a change at the end of a story
 _NEWS = 6.0  # the same where nothing else says that it is over: counts of ready pods are written every 5 s
 
@@ -71,7 +71,7 @@ async def play(stage: Stage, story: Story, model: str, *, reference: Json | None
         await rest(stage, model, reference)
     except TimeoutError as late:
         status = stage.seen("ModelDeployment").get(model, {}).get("status", {})
-        wrong.append(f"{late}: {status.get('rollout')}")
+        wrong.append(f"{late}: {status.get('rollout')}; {[one.last_words() for one in stage.operators[-2:]]}")
     played = Play(seconds=time.perf_counter() - begun, ending=ending(stage, model), wrong=wrong)
     wrong += [*watcher.wrong(), *miscounted(stage, model), *_untold(stage, story, model)]
     if reference is not None:

@@ -48,11 +48,9 @@ class Scaffold:
             await self.stage.api.send("DELETE", _LEASE.format(self.stage.namespace))
         self.guillotine.victim = (await self.stage.start(self.recorder.kubeconfig)).process
 
-    async def replace(self) -> None:
-        """Whenever an operator was killed, start the next one."""
+    async def keep(self) -> None:
+        """Whenever an operator has ended, killed or by itself, start the next one, as a kubelet does."""
         while True:
-            await self.guillotine.fell.wait()
-            self.guillotine.fell.clear()
             await self.stage.operators[-1].process.wait()
             await self.start()
 
@@ -70,8 +68,8 @@ async def scaffolds(cluster: Cluster, folder: Path) -> AsyncIterator[list[Scaffo
             )
             made.append(Scaffold(stage=on, recorder=recorder, guillotine=guillotine))
             await made[-1].start()
-            replacing = asyncio.create_task(made[-1].replace(), name=f"replacing in {namespace}")
-            stack.callback(replacing.cancel)
+            keeping = asyncio.create_task(made[-1].keep(), name=f"keeping in {namespace}")
+            stack.callback(keeping.cancel)
         yield made
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.bare
 
-SHORT = ("--lease-duration=5", "--renew-deadline=4", "--retry-period=0.3")
+SHORT = ("--lease-duration=8", "--renew-deadline=7", "--retry-period=0.3")
 LONG = ("--lease-duration=600", "--renew-deadline=300", "--retry-period=0.3")  # nobody would live to see it expire
 STAGES = 5 if FULL else 3
 KILLS = 50 if FULL else 3

@@ -20,7 +20,7 @@ from bench.lab.models import LATENCY, REQUESTS
 
 RATE = 4000.0
 """Requests a second that every pod of a revision gets while all of the traffic is the revision's."""
-SCRAPE = "500ms"
+SCRAPE = "1s"
 LABEL = "failing"
 """Of a pod template: the percentage of requests that fail there."""
 
