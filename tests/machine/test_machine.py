@@ -85,6 +85,11 @@ class Rollouts(RuleBasedStateMachine):
             if self.cluster.rollout is not None and self.cluster.rollout["phase"] in ("Canary", "Promoting"):
                 return
 
+    @rule(version=st.sampled_from(["2", "3"]))
+    def a_bad_version_gets_its_first_share(self, version: str) -> None:
+        self.a_version_is_like_that(version, failures=0.4, starts=True)
+        self.a_rollout_gets_its_first_share(version)
+
     @rule(minutes=st.sampled_from([1, 5]))
     def the_operator_is_down(self, minutes: int) -> None:
         for _ in range(60 * minutes):
