@@ -8,7 +8,7 @@ from typing import Any
 
 from pointsman.api.names import APPLIED, DEPLOYMENT, REVISION
 from pointsman.api.values import API_VERSION, GROUP
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_REVISION, POD, ROUTE, SERVICE, WORKLOAD, Kind
+from pointsman.cluster.kinds import AUTOSCALER, MODEL_DEPLOYMENT, MODEL_REVISION, POD, ROUTE, SERVICE, WORKLOAD, Kind
 from tests.api.operator_server import PATIENCE, Object, Server, eventually
 
 GATEWAY = "models"
@@ -25,7 +25,7 @@ QUICK: Object = {
 }
 """A rollout of seconds."""
 
-_CHILDREN = (WORKLOAD, SERVICE, ROUTE)
+_CHILDREN = (WORKLOAD, AUTOSCALER, SERVICE, ROUTE)
 
 
 @dataclass

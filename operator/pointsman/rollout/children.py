@@ -180,8 +180,10 @@ def _want(desired: dict[str, Any], live: Json | None, into: list[Write]) -> None
         return
     meta, event = live["metadata"], None
     if meta.get("annotations", {}).get(names.APPLIED) == sealed["metadata"]["annotations"][names.APPLIED]:
-        where = ", ".join(drift.difference(dict(live), sealed)[:3])
-        said = f"{desired['kind']} {meta['name']} was changed by somebody else ({where}); it is set back"
+        where = drift.difference(dict(live), sealed)
+        said = f"{desired['kind']} {meta['name']} was changed by somebody else ({', '.join(where[:3])}); it is set back"
+        if "spec.replicas" in where:
+            said += ". Write spec.replicas of the ModelDeployment, or spec.autoscaling to let an HPA count its pods"
         event = Event(type="Warning", reason="SetBack", message=said[:1024], action="SetBack")
     into.append(Apply(object=sealed, resource_version=meta.get("resourceVersion"), event=event))
 
