@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD
+from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD
 from tests.cluster.objects import model, obj, revision
 
 # What is told, in order: (+ seen, - deleted) with a resourceVersion; and the version that is cached in the end.
@@ -136,3 +136,5 @@ def test_what_nobody_reads_is_not_kept() -> None:
     assert "managedFields" not in kept["metadata"]
     assert kept["metadata"]["annotations"] == {"pointsman.dev/pause": ""}
     assert "spec" not in kept
+    cache.put(obj(AUTOSCALER, "churn-1", spec={"minReplicas": 2}, status={"currentMetrics": [{}]}))
+    assert "status" not in (cache.get(AUTOSCALER, "ml", "churn-1") or {"status": "none is kept"})

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, SERVICE, WORKLOAD
+from pointsman.cluster.kinds import (
+    AUTOSCALER,
+    GATEWAY,
+    MODEL_DEPLOYMENT,
+    MODEL_RUNTIME,
+    ROLLOUT_POLICY,
+    SERVICE,
+    WORKLOAD,
+)
 from pointsman.controller.claims import Claims
 from pointsman.controller.keys import Key
 from pointsman.controller.routing import concerned
@@ -34,6 +42,10 @@ def new(after: dict[str, Any]) -> Change:
 
 def gone(before: dict[str, Any]) -> Change:
     return Change(before=before, after=None)
+
+
+def hpa(owner: str, version: int = 1, **spec: Any) -> dict[str, Any]:
+    return obj(AUTOSCALER, "x", version, metadata={"labels": {"pointsman.dev/deployment": owner}}, spec=spec)
 
 
 CHANGES = [
@@ -67,6 +79,13 @@ CHANGES = [
         set(),
         id="a Gateway's status: nobody",
     ),
+    pytest.param(
+        Change(before=hpa("churn"), after=hpa("churn", 2)), set(), id="an HPA says what it sees, all the time: nobody"
+    ),
+    pytest.param(
+        Change(before=hpa("churn"), after=hpa("churn", 2, maxReplicas=9)), {"churn"}, id="an HPA edited: its owner"
+    ),
+    pytest.param(gone(hpa("churn")), {"churn"}, id="an HPA that was deleted by hand"),
 ]
 
 

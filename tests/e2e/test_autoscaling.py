@@ -45,7 +45,7 @@ def modeldeployment(version: str, uri: str) -> Json:
                 "interval": "5s",
                 "warmup": {"duration": "2s", "requests": 10},
                 "capacity": {"maxSurge": SURGE},
-                "progressDeadline": "60s",
+                "progressDeadline": "120s",
                 "keepPrevious": "0s",
             },
         },
@@ -96,30 +96,35 @@ async def test_a_rollout_while_the_load_grows(installed: Installed, model_files:
             await asyncio.sleep(1)
 
     async def until(holds: Callable[[Json], bool]) -> Json:
-        return await asyncio.to_thread(installed.until, NAME, holds, seconds=90)
+        return (await asyncio.to_thread(installed.until, NAME, holds, seconds=150))["status"]  # type: ignore[no-any-return]
+
+    async def roll_out() -> Json:
+        await until(lambda found: found["status"]["stable"]["replicas"] > 1)  # it scales up, and meanwhile:
+        installed.apply(modeldeployment("2", uri))
+        halfway = await until(lambda found: found["status"].get("rollout", {}).get("percent") == SHARE)
+        rule = capacity.at_share(Room(replicas=halfway["rollout"]["replicas"], surge=SURGE, unavailable=0), 100 * SHARE)
+        both = {
+            stable: (rule.stable, max(rule.stable, MOST * SHARE // 100)),
+            halfway["candidate"]["revision"]: (rule.candidate, max(rule.candidate, MOST * SHARE // 100)),
+        }
+        await until(lambda _: autoscalers(installed) == both)
+        assert "pointsman" not in owners_of_replicas(installed, stable)
+        return await until(lambda found: bool(found["status"].get("history")))
 
     url = f"http://{installed.cluster.gateway_address}/v2/models/{NAME}/infer"
     async with load.client() as client:
         users = load.Generator(client, url=url, host=HOST, bodies=models.requests(), rate=RATE)
         aside = [asyncio.create_task(work) for work in (users.run(), count())]
-        await until(lambda found: found["status"]["stable"]["replicas"] > 1)  # it scales up, and meanwhile:
-        installed.apply(modeldeployment("2", uri))
-        halfway = (await until(lambda found: found["status"].get("rollout", {}).get("percent") == SHARE))["status"]
-        rule = capacity.at_share(Room(replicas=halfway["rollout"]["replicas"], surge=SURGE, unavailable=0), 100 * SHARE)
-        bounds = {
-            stable: (rule.stable, max(rule.stable, MOST * SHARE // 100)),
-            halfway["candidate"]["revision"]: (rule.candidate, max(rule.candidate, MOST * SHARE // 100)),
-        }
-        await until(lambda _: autoscalers(installed) == bounds)
-        assert "pointsman" not in owners_of_replicas(installed, stable)
-        found = (await until(lambda found: bool(found["status"].get("history"))))["status"]
-        for task in aside:
-            task.cancel()
-        await asyncio.gather(*aside, return_exceptions=True)
+        try:
+            found = await roll_out()
+        finally:
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
     assert found["history"][0]["outcome"] == "Promoted", found
     assert autoscalers(installed) == {found["stable"]["revision"]: (found["keptPods"]["replicas"], MOST)}
     assert max(counts) <= MOST + SURGE
     assert min(counts) >= 1
     assert users.traffic.answered > 0
-    assert users.traffic.failed == 0, users.traffic
+    assert users.traffic.failed == 0, (users.traffic, users.failures)
     installed.cluster.kubectl("delete", "modeldeployment", NAME, "-n", NAMESPACE, "--timeout=60s")

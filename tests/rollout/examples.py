@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.rollout.world import World
 
+LEAST = 0.0001
+"""The share that a candidate begins with, until the gateway knows it."""
+
 MLSERVER = {
     "formats": [{"name": "sklearn", "autoSelect": True}],
     "port": "http",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rollout.examples import rollout, serving
+from tests.rollout.examples import LEAST, rollout, serving
 from tests.rollout.world import World
 
 
@@ -94,7 +94,7 @@ def test_a_step_counts_only_once_the_gateway_has_accepted_its_share() -> None:
     assert world.run(60, until=lambda w: w.status.rollout is not None and w.running.phase == "Warming")
     world.gateway = False
     world.run(60)
-    assert (world.running.step, world.running.hold_started_at, world.share) == (1, None, 0.05)
+    assert (world.running.step, world.running.hold_started_at, world.share) == (1, None, LEAST)
     assert world.condition("Ready") == ("True", "Serving")
     silent = world.now
     world.gateway = True
@@ -102,6 +102,17 @@ def test_a_step_counts_only_once_the_gateway_has_accepted_its_share() -> None:
     assert world.running.hold_started_at is not None
     assert world.running.hold_started_at >= silent
     assert world.run(1800, until=promoted)
+
+
+def test_a_share_begins_with_the_least_there_is_until_the_gateway_knows_the_candidate() -> None:
+    """Requests that come before it does fail; with the least share that is one in ten thousand."""
+    world = serving()
+    shares: list[float] = []
+    world.watchers.append(lambda w: shares.append(w.share) if w.share not in shares[-1:] else None)
+    world.apply(version="2")
+    assert world.run(1800, until=promoted)
+    assert shares[:4] == [0.0, LEAST, 0.05, 0.25]
+    assert LEAST not in shares[2:]
 
 
 def test_no_pod_of_stable_goes_before_the_gateway_has_accepted_the_raise() -> None:

@@ -100,6 +100,17 @@ def test_an_hpa_that_is_edited_is_set_back_and_one_that_is_deleted_comes_back() 
     assert (world.bounds("1"), world.count(name)) == ((FEWEST, MOST), 4)
 
 
+def test_a_policy_has_to_be_right_for_the_fewest_and_the_most_pods() -> None:
+    world = at_rest()
+    blue_green = {**world.spec["rollout"], "steps": [{"approval": {}}], "gates": [], "capacity": {"maxSurge": 4}}
+    world.spec = {**world.spec, "rollout": blue_green}
+    world.dirty = True
+    world.run(2)
+    assert world.condition("Accepted") == ("False", "InvalidPolicy")
+    assert 'need capacity.maxSurge "100%"' in world.message("Accepted")
+    assert world.bounds("1") == (FEWEST, MOST)
+
+
 # --- from `replicas` to `autoscaling` and back
 
 

@@ -33,7 +33,7 @@ class PolicyFile:
     source    how messages call the file
     inline    a ModelDeployment's own `rollout`, or None
     named     the RolloutPolicy, or None
-    replicas  a ModelDeployment's replicas, or None
+    replicas  a ModelDeployment's replicas, with `autoscaling` the fewest, or None
     """
 
     source: str
@@ -84,7 +84,8 @@ def load(path: str) -> PolicyFile:
         raise InputError(
             f"{source}: spec.rollout.policy: the RolloutPolicy `{name}` is not in this file: add it as a document of its own"
         )
-    replicas = spec.get("replicas")
+    scaling = spec.get("autoscaling")
+    replicas = scaling.get("minReplicas", 1) if isinstance(scaling, dict) else spec.get("replicas")
     return PolicyFile(
         source=source,
         inline=inline,

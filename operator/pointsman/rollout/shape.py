@@ -11,6 +11,10 @@ from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Stage
 from pointsman.rollout.policy import room as policy_room
 
+LEAST = 1
+"""Basis points with which a share begins. A gateway finds out where a backend is when that gets its first share, and fails the
+requests that come before it knows (ADR 0014)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -165,16 +169,29 @@ def _share(draft: Draft) -> int:
     raised = min(goal, capacity.carried(n, wanted, pods.warm))
     if draft.facts.asked.paused:
         raised = min(raised, basis_points(draft.rollout.percent))
-    return max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
+    share = max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
+    return min(share, LEAST) if _unknown_to_gateway(draft, live) else share
+
+
+def _unknown_to_gateway(draft: Draft, live: int) -> bool:
+    """Whether the gateway may not know yet where the candidate is: no share was decided on, or it has not taken the first."""
+    if max(live, _decided(draft)) > LEAST:
+        return False
+    return live == 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted
+
+
+def _decided(draft: Draft) -> int:
+    """The share that was decided on before, in this attempt."""
+    before = draft.facts.observed.deployment.status.rollout
+    same = before is not None and draft.rollout is not None and before.attempt == draft.rollout.attempt
+    return basis_points(before.percent) if same and before is not None else 0
 
 
 def _lags(draft: Draft, live: int) -> bool:
     """Whether the route is lower than status says although the candidate could carry that: somebody else lowered it."""
-    before = draft.facts.observed.deployment.status.rollout
-    if before is None or draft.running() is None or not routed(draft) or draft.facts.pods(draft.candidate).ready == 0:
+    if draft.running() is None or not routed(draft) or draft.facts.pods(draft.candidate).ready == 0:
         return False
-    same = draft.rollout is not None and before.attempt == draft.rollout.attempt
-    return same and live == live_share(draft) < basis_points(before.percent)
+    return live == live_share(draft) < _decided(draft)
 
 
 def _may_rise(draft: Draft, live: int) -> bool:

@@ -11,7 +11,16 @@ from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
 from pointsman.rollout.record import Evidence
-from pointsman.rollout.shape import at_its_share, following, goal_share, goal_split, live_share, real_share, routed
+from pointsman.rollout.shape import (
+    LEAST,
+    at_its_share,
+    following,
+    goal_share,
+    goal_split,
+    live_share,
+    real_share,
+    routed,
+)
 from pointsman.signals.profiles import Question, Unanswerable
 
 GATEWAY_GRACE = timedelta(seconds=1)
@@ -140,7 +149,7 @@ def foresee_hold(draft: Draft, share: int) -> None:
     rollout = draft.rollout
     if rollout is None or not routed(draft) or share <= live_share(draft):
         return
-    begins = rollout.phase == "Canary" and rollout.hold_started_at is None and share == goal_share(draft)
+    begins = rollout.phase == "Canary" and rollout.hold_started_at is None and share in (LEAST, goal_share(draft))
     if begins or rollout.phase == "Promoting":
         draft.update(hold_started_at=draft.now + GATEWAY_GRACE)
 
