@@ -13,7 +13,7 @@ from pointsman.rollout.policy import room as policy_room
 
 LEAST = 1
 """Basis points with which a share begins. A gateway finds out where a backend is when that gets its first share, and fails the
-requests that come before it knows (ADR 0014)."""
+requests that come before it knows (ADR 0015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
