@@ -173,11 +173,13 @@ async def _round(operator: Program) -> float:
     due = _INTERVAL - time.time() % _INTERVAL
     await asyncio.sleep(due)
     begun = time.perf_counter()
-    looks = _total(await operator.metrics(), "pointsman_look_seconds_count")
+    looks = _total(await operator.metrics(), "pointsman_look_duration_seconds_count")
     async with asyncio.timeout(3 * _INTERVAL):
         while True:
             now = await operator.metrics()
-            if _total(now, "pointsman_look_seconds_count") > looks and not _total(now, "pointsman_queue_length"):
+            if _total(now, "pointsman_look_duration_seconds_count") > looks and not _total(
+                now, "pointsman_queue_length"
+            ):
                 return time.perf_counter() - begun
             await asyncio.sleep(0.2)
 
