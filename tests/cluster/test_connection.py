@@ -45,7 +45,7 @@ class Server:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        if request.headers.get("Authorization", "").lower() != f"bearer {self.token}":
             return web.json_response({"kind": "Status", "message": "Unauthorized"}, status=401)
         return web.json_response({"metadata": {"name": "churn"}})
 

@@ -31,6 +31,7 @@ class Fault:
     retry_after: int | None = None
     lands: bool = False  # the API server gets it nevertheless
     silent: bool = False  # the connection is closed instead of an answer
+    late: bool = False  # the API server gets it when the proxy is told to deliver
 
 
 Fate = Callable[[str, str], Fault | None]
@@ -51,6 +52,7 @@ class Proxy:
         self.token: str | None = None  # the one that proves who one is; None: nobody has to
         self.requests: list[Request] = []
         self.met = 0  # requests that a fault befell, and watches that were broken off
+        self.underway: list[tuple[web.Request, bytes]] = []  # sent, and not there yet
         self._runner: web.AppRunner | None = None
         self._credentials = credentials
         self._session = session
@@ -79,6 +81,14 @@ class Proxy:
         finally:
             self._connected.set()
 
+    async def deliver(self) -> list[int]:
+        """Let what is underway arrive; what the API server makes of each, by HTTP status."""
+        statuses = []
+        while self.underway:
+            async with self._send(*self.underway.pop(0)) as answer:
+                statuses.append(answer.status)
+        return statuses
+
     def cut_watches(self) -> None:
         """Break every watch off, in the middle of whatever it says."""
         broken = [stream for stream in self._streams if stream.connection is not None]
@@ -98,7 +108,7 @@ class Proxy:
         """Pass a request on, as its fate allows."""
         body = await request.read()
         await self._arrival(request, body)
-        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+        if self.token is not None and request.headers.get("Authorization", "").lower() != f"bearer {self.token}":
             self.met += 1
             return _refusal(Fault(status=401))
         fault = self._fate(request.method, request.path_qs)
@@ -109,6 +119,8 @@ class Proxy:
         if fault.lands:
             async with self._send(request, body) as answer:
                 await answer.read()
+        if fault.late:
+            self.underway.append((request, body))
         if fault.silent:
             if request.transport is not None:
                 request.transport.abort()

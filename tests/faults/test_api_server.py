@@ -165,6 +165,25 @@ async def cut_off(site: Site) -> None:
         landed = [one.resource for one in written(here, "aborted", restored) if one.status == HTTPStatus.OK]
         assert landed.index("httproutes") < landed.index("modeldeployments/status")  # the abort waits for nothing else
         assert not written(here, "idle", begun)
+        await overtaken(here)
+
+
+async def overtaken(here: World) -> None:
+    """A raise is sent and does not arrive; then the rollout is aborted; then the raise arrives."""
+    await here.apply("idle", "2")
+    candidate = await here.until_share("idle", 20)
+
+    def fate(method: str, path: str) -> Fault | None:
+        return Fault(silent=True, late=True) if method == "PATCH" and "/httproutes/idle" in path else None
+
+    with here.proxy.fated(fate):
+        await here.chronicle.until(lambda: here.proxy.underway, "the next step's share is sent")
+    raises = here.proxy.underway.copy()
+    assert all(b'"weight"' in body for _, body in raises)
+    await here.abort("idle")
+    await here.until_outcome("idle", "2", "Aborted")
+    assert set(await here.proxy.deliver()) == {HTTPStatus.CONFLICT}
+    assert shares(here.chronicle, "idle", candidate)[-1] == 0
 
 
 async def flaky_throughout(site: Site) -> None:
