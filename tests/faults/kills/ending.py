@@ -19,7 +19,7 @@ _TIMES = re.compile(r"(At|Time|^at)$")
 _OWN = re.compile(r"\b(tale-\d+|faults-\w+-\d+)\b")
 _DROPPED = frozenset({"gates", "message", "pointsman.dev/applied", "clusterIP", "clusterIPs", "nodePort"})
 _BEHIND = 3  # scrapes that a look may be late for
-_LATE = 4.0  # seconds that stable's counts may be older than the candidate's
+_LATE = 4.0  # seconds that what a look sees may be old
 _LAST = SHARES[-1] / 100
 
 
@@ -72,10 +72,10 @@ def miscounted(stage: Stage, model: str) -> Iterator[str]:
             for gate in attempt["gates"]:
                 moments = _moments(candidate, gate)
                 if not moments:
-                    served = _sums(candidate, math.inf)[-1]
+                    served = _served(candidate, math.inf)
                     yield f"{gate['name']}: {gate['candidateRequests']} requests fit no moment; {served} at the end"
-                elif not any(_fits(stable, gate, attempt, moments) for stable in stables):
-                    yield f"{gate['name']}: stable's {gate['stableRequests']} requests fit no moment"
+                elif not any(_fits(stable, candidate, gate, attempt) for stable in stables):
+                    yield f"{gate['name']}: stable's {gate['stableRequests']} requests are not what it served then"
                 elif attempt.get("reason") == "Proven" and moments[-1] < users.since(namespace, name, _LAST):
                     yield f"{gate['name']}: promoted on counts of before its last step"
 
@@ -86,14 +86,23 @@ def _moments(candidate: Sequence[Sequence[Scrape]], gate: Json) -> list[float]:
     return [at for at in _times(candidate) if any(_same(sum_, wanted, gate) for sum_ in _sums(candidate, at))]
 
 
-def _fits(stable: Sequence[Sequence[Scrape]], gate: Json, attempt: Json, moments: Sequence[float]) -> bool:
-    """Whether stable's pods counted so much from the attempt's first look to about one of these moments."""
-    wanted = gate["stableRequests"], gate["stableBad"]
-    begun, last = _seconds(attempt["startedAt"]), max(moments)
-    times = _times(stable)
-    before = {sum_ for at in times if begun - 1 <= at <= last for sum_ in _sums(stable, at)}
-    after = {sum_ for at in times if min(moments) - _LATE <= at <= last + 1 for sum_ in _sums(stable, at)}
-    return any(_same((a[0] - b[0], a[1] - b[1]), wanted, gate) for a, b in itertools.product(after, before))
+def _fits(stable: Sequence[Sequence[Scrape]], candidate: Sequence[Sequence[Scrape]], gate: Json, attempt: Json) -> bool:
+    """Whether stable's pods counted so much, about from the attempt's first look to the candidate's moment.
+
+    Not to the request, as the candidate: each of its pods begins to count at the first look that sees it, which is at
+    the latest the one that brings the candidate's first requests.
+    """
+    moments = _moments(candidate, gate)
+    begun = _seconds(attempt["startedAt"])
+    traffic = min((one.at for pod in candidate for one in pod if one.requests), default=math.inf)
+    most = _served(stable, moments[-1] + 1) - _served(stable, begun - _LATE)
+    least = _served(stable, moments[0] - _LATE) - _served(stable, traffic + _LATE)
+    counted: int = gate["stableRequests"]
+    return least <= counted <= most
+
+
+def _served(pods: Sequence[Sequence[Scrape]], at: float) -> int:
+    return sum(max((one.requests for one in pod if one.at <= at), default=0) for pod in pods)
 
 
 def _same(found: tuple[int, int], wanted: tuple[int, int], gate: Json) -> bool:
