@@ -28,7 +28,7 @@ CASES = [
     for write in range(WRITES)
 ]
 QUICKLY = [
-    *CASES[::97],  # of every sort some, at every stage some
+    *CASES[::149],  # of every sort some, at every stage some
     *(("abort", Fault("sleeps", write), True) for write in (7, 8, 9)),  # the first share is in hand
     *((what, Fault("dies", 20), True) for what in ("pause and abort", "harm")),
 ]
