@@ -15,6 +15,7 @@ from bench.lab.api import Api, ApiError, Json
 
 KINDS = ("ModelDeployment", "ModelRevision", "Deployment", "HTTPRoute", "Pod", "Service")
 _GONE = 410
+LEAST = 0.01  # percent
 PATIENCE = 180.0  # seconds until what is waited for counts as never; machines may be busy
 _PAUSE = 0.1  # before a watch that has ended is begun again
 
@@ -136,12 +137,15 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def shares(chronicle: Chronicle, model: str, candidate: str, since: int = 0) -> list[float]:
-    """The percentages of users' requests that a revision was given, one after the other, repeats left out."""
+    """The percentages of users' requests that a revision was given, one after the other.
+
+    Left out are repeats, and the least there is, with which each begins (docs/adr/0015).
+    """
     found: list[float] = []
     for entry in chronicle.of("HTTPRoute", model, since):
         weights = gateway.weights(entry.obj)
         percent = 100 * weights.get(candidate, 0) / max(1, sum(weights.values()))
-        if not found or found[-1] != percent:
+        if percent != LEAST and found[-1:] != [percent]:
             found.append(percent)
     return found
 

@@ -39,8 +39,11 @@ LONG = (
 )  # the same process from beginning to end, however long a fault takes
 CUT = 60.0 if FULL else 6.0  # seconds without a network: longer than the lease lasts without a renewal
 SEED = 20
-UNDISTURBED = {"going": [0, 20, 50, 100], "harmful": [0, 20, 0], "aborted": [0, 20, 0]}
-"""The shares that each candidate is given when all is well: a fault may delay them, and change nothing of them."""
+UNDISTURBED = {"going": ([0, 20, 50, 100],), "harmful": ([0, 20, 0], [0]), "aborted": ([0, 20, 0],)}
+"""The shares that each candidate is given when all is well: a fault may delay them, and change nothing of them.
+
+Harm may be seen in the moment in which the first share begins with the least there is.
+"""
 BUSY = 2  # seconds, by Retry-After
 FIRST, SECOND = "first", "second"  # tokens, and authorities
 
@@ -69,7 +72,7 @@ async def ends_well(here: World) -> None:
         assert [(one["attempt"], one["version"].split("-")[0]) for one in history] == [(1, "2")], name
         assert len(here.revisions(name)) == 2, name
         candidate = history[0]["revision"]
-        assert shares(here.chronicle, name, candidate) == expected, name
+        assert shares(here.chronicle, name, candidate) in expected, name
         assert not unearned(here.chronicle, name, candidate)
         assert not overfull(here.chronicle, name, REPLICAS + SURGE)
     await here.chronicle.quiet(news.PAUSE.total_seconds() + 1)
