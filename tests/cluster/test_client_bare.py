@@ -165,7 +165,7 @@ async def test_only_the_object_that_was_seen_is_deleted(place: Place) -> None:
 
 
 async def test_a_list_comes_in_pages_and_says_what_its_items_are(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pointsman.cluster.client._CHUNK", 2)
+    monkeypatch.setattr("pointsman.cluster.client.PAGE", 2)
     for number in range(5):
         await place.client.create(place.revision(f"churn-{number}"))
     listing = await place.client.list(MODEL_REVISION, place.namespace)
