@@ -21,8 +21,8 @@ pytestmark = pytest.mark.cluster
 
 NAME = "elastic"
 HOST = "elastic.e2e.example.com"
-EACH = 12  # requests a second that the HPA keeps a pod at
-RATE = 30.0
+EACH = 7  # requests a second that the HPA keeps a pod at
+RATE = 16.0
 MOST, SURGE = 3, 1
 SHARE = 50
 
@@ -41,7 +41,7 @@ def modeldeployment(version: str, uri: str) -> Json:
             "traffic": {"parentRefs": [{"name": "models", "namespace": "envoy-gateway-system"}], "hostnames": [HOST]},
             "rollout": {
                 "steps": [{"canary": {"percent": SHARE}, "hold": "10s"}],
-                "gates": [{"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "2"}}],
+                "gates": [{"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "5"}}],
                 "interval": "5s",
                 "warmup": {"duration": "2s", "requests": 10},
                 "capacity": {"maxSurge": SURGE},
