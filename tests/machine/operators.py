@@ -103,6 +103,7 @@ class Operator:
         self.look_at = cluster.now
         self.plans: list[tuple[Observed, datetime, Plan]] = []
         self.asleep = False
+        self.carried_out = False  # its last plan, to the end
         self.saw_all = False  # its last decision saw everything as it was
         self.gatherer = Gatherer(self.cache, self.claims, SETTINGS)
         self.reconciler = Reconciler(
@@ -221,6 +222,7 @@ class Operator:
     def reconcile(self) -> bool:
         """One reconcile; whether it came to its end."""
         self.cluster.acting.append(self)
+        self.carried_out = False
         try:
             with running(self.cluster.loop):
                 done = drive(self.reconciler.reconcile(KEY))
@@ -230,12 +232,13 @@ class Operator:
         finally:
             self.cluster.acting.pop()
         self.wake = math.inf if done.wake_at is None else done.wake_at
+        self.carried_out = True
         self.cluster.witness.settled(self)
         return True
 
     def carry_out_again(self) -> None:
-        """The last plan arrives once more."""
-        if not self.plans:
+        """The last plan once more, if it was carried out."""
+        if not self.plans or not self.carried_out:
             return
         observed, now, plan = self.plans[-1]
         carrier = Carrier(

@@ -171,6 +171,16 @@ def test_a_refused_candidate_whose_record_is_deleted_during_its_attempt_is_not_t
     assert world.status.candidate is None
 
 
+def test_an_attempt_whose_record_is_deleted_gives_its_number_to_no_other() -> None:
+    """Else an abort of the first would abort the second."""
+    world = canary()
+    world.annotate("abort", f"{world.revision('2')}/1")
+    world.run(30)
+    world.delete("ModelRevision", world.revision("2"))
+    world.run(60, until=lambda w: w.status.rollout is not None)
+    assert (world.running.attempt, world.running.phase) == (2, "Preparing")
+
+
 def test_nothing_that_traffic_can_reach_is_deleted() -> None:
     """The gateway does not take the newest weights: it may still send requests to the old candidate."""
     world = canary()

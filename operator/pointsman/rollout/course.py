@@ -256,7 +256,9 @@ def start(draft: Draft) -> None:
     if last is not None and last.ended_at is None:
         attempt = last  # begun before a crash: the same one goes on
     else:
-        number = 1 if last is None else last.attempt + 1
+        # A record that was deleted by hand does not give a number away twice: what names it is for the one before.
+        told = [entry.attempt for entry in draft.history if entry.revision == facts.target]
+        number = 1 + max([*told, 0 if last is None else last.attempt])
         attempt = Attempt(attempt=number, started_at=draft.now, policy=facts.found.fields)
         draft.keep(facts.target, attempts=[*attempts, attempt][-10:], evidence=None, looked_at=None)
     draft.set_state(facts.target, "Candidate")
