@@ -287,7 +287,9 @@ class Rollouts(RuleBasedStateMachine):
             self.pass_seconds(20)
             if cluster.rollout is None:
                 break
-            if cluster.rollout["phase"] == "AwaitingApproval":
+            if self.condition("UpToDate") == "Undecided":  # what was bad before is evidence too: a person decides
+                self.somebody_asks("abort")
+            elif cluster.rollout["phase"] == "AwaitingApproval":
                 self.somebody_asks("approve")
         assert cluster.rollout is None, cluster.status
         self.pass_seconds(130)
@@ -300,7 +302,7 @@ class Rollouts(RuleBasedStateMachine):
 
 
 Rollouts.TestCase.settings = settings(
-    max_examples=1500 if FULL else 30,
+    max_examples=1500 if FULL else 50,
     stateful_step_count=40 if FULL else 20,
     deadline=None,
     derandomize=True,
