@@ -112,12 +112,14 @@ def approved(sight: Sight) -> bool:
 
 
 def as_many_as_needed_stay_ready(sight: Sight) -> None:
-    """What is scaled down leaves N - U ready pods in both arms together, as far as they were there."""
+    """What is scaled down leaves N - U ready pods that get requests in both arms together, as far as they were there."""
     status = sight.after
     if status.stable is None or (status.rollout is not None and status.rollout.phase == "RollingBack"):
         return  # taking back is not done by halves: the candidate's pods make room for stable's
     arms = [arm.revision for arm in (status.stable, status.candidate, status.previous) if arm is not None]
-    left = {name: sight.facts.pods(name).ready for name in arms}
+    candidate = status.candidate.revision if status.candidate is not None else None
+    switch = sight.facts.switch(status.stable.revision, candidate)
+    left = {name: sight.facts.pods(name).ready for name in arms if switch.share(name)}
     had, shrinks = sum(left.values()), False
     for write in sight.plan.after:
         if (
@@ -132,7 +134,31 @@ def as_many_as_needed_stay_ready(sight: Sight) -> None:
         assert sum(left.values()) >= min(had, sight.room.fewest), ("too few stay ready", left, sight.room)
 
 
+def stable_gives_up_pods_only_once_the_gateway_obeys(sight: Sight) -> None:
+    if sight.attempt is None or sight.before.stable is None or running(sight.after) != sight.attempt:
+        return
+    stable = sight.before.stable.revision
+    for write in sight.plan.after:
+        if not isinstance(write, Apply) or write.object["kind"] != "Deployment":
+            continue
+        fewer = write.object["spec"]["replicas"] < sight.facts.pods(stable).asked
+        if write.object["metadata"]["name"] == stable and fewer:
+            assert sight.facts.switch(stable, sight.attempt[0]).accepted, "pods go that may still get requests"
+
+
+def taking_back_leaves_nobody_without_a_server(sight: Sight) -> None:
+    """Where stable has no ready pod, a candidate that has one keeps its share until stable has."""
+    rollout, candidate, stable = sight.after.rollout, sight.after.candidate, sight.after.stable
+    if rollout is None or rollout.phase != "RollingBack" or candidate is None or stable is None:
+        return
+    if sight.facts.pods(stable.revision).ready == 0 < sight.facts.pods(candidate.revision).ready:
+        had = sight.facts.switch(stable.revision, candidate.revision).share(candidate.revision)
+        assert (sight.share_left(candidate.revision) > 0) == (had > 0), "traffic for pods that are not there"
+
+
 PROMISES = (
+    stable_gives_up_pods_only_once_the_gateway_obeys,
+    taking_back_leaves_nobody_without_a_server,
     percentages_are_percentages,
     harm_and_abort_end_the_attempt,
     what_is_over_has_no_traffic_left_by_this_plan,

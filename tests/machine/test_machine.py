@@ -132,6 +132,12 @@ class Rollouts(RuleBasedStateMachine):
     def pause_or_resume(self, pause: bool) -> None:  # noqa: FBT001  drawn
         self.cluster.annotate("pause", "" if pause else None)
 
+    @rule()
+    def somebody_pauses_for_a_while(self) -> None:
+        self.pause_or_resume(pause=True)
+        self.pass_seconds(30)
+        self.pause_or_resume(pause=False)
+
     # -- pods, gateway and Prometheus
 
     @rule(version=VERSIONS, failures=st.sampled_from([0.0, 0.4, 0.4]), starts=st.sampled_from([True, True, False]))
