@@ -25,6 +25,11 @@ COURSES: dict[str, dict[str, Any]] = {
     "two steps": TWO_STEPS,
     "approval": {"steps": [canary(25), APPROVAL, canary(50)], "gates": [ERRORS], "keepPrevious": "0s"},
     "latency": {"steps": [canary(50)], "gates": [ERRORS, LATENCY], "whenUndecided": "Promote", "keepPrevious": "60s"},
-    "last word": {"steps": [canary(10), APPROVAL], "gates": [ERRORS], "whenUndecided": "Rollback"},
+    "last word": {
+        "steps": [canary(10), APPROVAL],
+        "gates": [ERRORS],
+        "whenUndecided": "Rollback",
+        "keepPrevious": "0s",
+    },
     "no gates": {"steps": [canary(20), canary(60)], "gates": [], "keepPrevious": "60s"},
 }
