@@ -308,7 +308,7 @@ class Rollouts(RuleBasedStateMachine):
 
 
 Rollouts.TestCase.settings = settings(
-    max_examples=1500 if FULL else 50,
+    max_examples=600 if FULL else 50,
     stateful_step_count=40 if FULL else 20,
     deadline=None,
     derandomize=True,
