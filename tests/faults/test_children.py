@@ -66,6 +66,15 @@ def climbs(here: World, name: str, candidate: str) -> list[list[float]]:
     return found
 
 
+def full(here: World, revision: str) -> int:
+    """The version at which a Deployment had all its pods first; its route is there from the first one on."""
+    return next(
+        entry.version
+        for entry in here.chronicle.of("Deployment", revision)
+        if (entry.obj.get("status") or {}).get("readyReplicas") == REPLICAS
+    )
+
+
 def pods(here: World, revision: str) -> dict[str, Json]:
     """The pods of a revision that are not going."""
     return {
@@ -169,9 +178,9 @@ async def route_deleted(here: World, name: str) -> None:
 
 async def services_deleted(here: World, name: str) -> None:
     """The Services of both revisions and the model's own are deleted: they are there again, and nothing else has changed."""
-    candidate = await canary(here, name)
+    candidate, stable = await canary(here, name), here.stable(name)
     services = here.chronicle.objects["Service"]
-    before = {service: services[service]["metadata"]["uid"] for service in (name, candidate, here.stable(name))}
+    before = {service: services[service]["metadata"]["uid"] for service in (name, candidate, stable)}
     for service in before:
         await here.api.delete("Service", here.namespace, service)
     await here.chronicle.until(
@@ -184,8 +193,7 @@ async def services_deleted(here: World, name: str) -> None:
     assert climbs(here, name, candidate) == [ALL]
     assert not unearned(here.chronicle, name, candidate)
     assert not overfull(here.chronicle, name, REPLICAS + SURGE)
-    first = next(here.chronicle.of("HTTPRoute", name)).version
-    assert not starved(here.chronicle, name, REPLICAS, first)
+    assert not starved(here.chronicle, name, REPLICAS, since=full(here, stable))
 
 
 async def workload_deleted(here: World, name: str) -> None:
