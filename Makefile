@@ -19,7 +19,7 @@ venv: $(VENV)/.ok  ## the virtual environment, from the hashed lock file
 .PHONY: test
 test: lint  ## everything: lint, types, import contracts, generated files, tests (starts the clusters they need)
 	@# Tests on clusters mostly wait: the others run beside them, and say what they have to say when those are done.
-	@log=$$(mktemp); $(PY) -m pytest -p no:cacheprovider -m "not bare and not cluster" > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); nice -n 19 $(PY) -m pytest -p no:cacheprovider -m "not bare and not cluster" > $$log 2>&1 & others=$$!; \
 	  $(PY) -m pytest -m "bare or cluster"; clusters=$$?; wait $$others; ended=$$?; cat $$log; rm -f $$log; exit $$((clusters | ended))
 
 .PHONY: test-full

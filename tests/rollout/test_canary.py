@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.rollout.steps import GATEWAY_GRACE
 from tests.rollout.examples import LEAST, rollout, serving
 from tests.rollout.world import World
 
@@ -113,6 +114,19 @@ def test_a_share_begins_with_the_least_there_is_until_the_gateway_knows_the_cand
     assert world.run(1800, until=promoted)
     assert shares[:4] == [0.0, LEAST, 0.05, 0.25]
     assert LEAST not in shares[2:]
+
+
+def test_the_least_share_lasts_a_moment_longer_than_the_gateway_says() -> None:
+    """It has told its proxies then; they still ask where the candidate is."""
+    world = serving()
+    world.apply(version="2")
+    assert world.run(120, until=lambda w: w.share == LEAST)
+    begun = world.now
+    world.tick(timedelta(seconds=0.2))
+    world.reconcile()
+    assert (world.share, world.wake) == (LEAST, begun + GATEWAY_GRACE)
+    world.tick(GATEWAY_GRACE)
+    assert world.share == 0.05
 
 
 def test_no_pod_of_stable_goes_before_the_gateway_has_accepted_the_raise() -> None:

@@ -177,7 +177,14 @@ def _unknown_to_gateway(draft: Draft, live: int) -> bool:
     """Whether the gateway may not know yet where the candidate is: no share was decided on, or it has not taken the first."""
     if max(live, _decided(draft)) > LEAST:
         return False
-    return live == 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted
+    if live == 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted:
+        return True
+    # It says so as soon as it has told its proxies, which take a moment more to find the backend's endpoints.
+    begins = None if draft.rollout is None else draft.rollout.hold_started_at
+    if begins is None or draft.now >= begins:
+        return False
+    draft.wakes.append(begins)
+    return True
 
 
 def _decided(draft: Draft) -> int:
