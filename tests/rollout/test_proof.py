@@ -94,6 +94,26 @@ def test_at_the_deadline_when_undecided_rules(undecided: str, ends: list[tuple[s
         assert world.run(600, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")])  # it does not give up
 
 
+@pytest.mark.parametrize("undecided", ["Rollback", "Promote"])
+def test_what_was_seen_before_the_deadline_does_not_rule_after_it(undecided: str) -> None:
+    """Prometheus falls silent between the last look and the deadline: nobody knows what happened since."""
+    spec = rollout(steps=[step(25)], deadline="3m", whenUndecided=undecided, interval="5m")
+    world = canary(serving(spec=spec, rps=1.0), 0.25)
+    world.prometheus = False
+    world.run(1800)
+    assert (world.share, world.outcomes) == (0.25, [])
+    world.prometheus = True
+    assert world.run(700, until=lambda w: [reason for _, _, reason in w.outcomes] == ["Undecided"])
+
+
+def test_at_the_deadline_nothing_is_promoted_in_the_middle_of_a_hold() -> None:
+    spec = rollout(steps=[step(25, "10m")], deadline="3m", whenUndecided="Promote", interval="10s")
+    world = canary(serving(spec=spec, rps=1.0), 0.25)
+    world.run(590)
+    assert (world.share, world.outcomes) == (0.25, [])
+    assert world.run(400, until=lambda w: w.outcomes == [("2", "Promoted", "Undecided")])
+
+
 def test_the_deadline_stands_still_while_awaiting_approval() -> None:
     steps = [step(25), {"approval": {}}, step(50)]
     spec = rollout(steps=steps, gates=[gate("Errors")], deadline="3m", whenUndecided="Rollback")

@@ -236,7 +236,10 @@ class RolloutFields(ApiModel):
     interval: Interval | None = Field(None, description="Time between two looks; at least the scrape interval.")
     confidence: Confidence | None = None
     deadline: Duration | None = Field(None, description="From the first step; then `whenUndecided` rules.")
-    when_undecided: WhenUndecided | None = Field(None, description="What to do at the deadline.")
+    when_undecided: WhenUndecided | None = Field(
+        None,
+        description="What the first look after the deadline leads to; nothing is promoted before its hold is over.",
+    )
     capacity: Capacity | None = None
     warmup: Warmup | None = None
     progress_deadline: Duration | None = Field(None, description="A candidate not ready for this long is rolled back.")
@@ -272,7 +275,10 @@ class RolloutPolicySpec(RolloutFields):
 
     interval: Interval = Field("10s", description="Time between two looks; at least the scrape interval.")
     deadline: Duration = Field("2h", description="From the first step; then `whenUndecided` rules.")
-    when_undecided: WhenUndecided = Field("Hold", description="What to do at the deadline.")
+    when_undecided: WhenUndecided = Field(
+        "Hold",
+        description="What the first look after the deadline leads to; nothing is promoted before its hold is over.",
+    )
     progress_deadline: Duration = Field("10m", description="A candidate not ready for this long is rolled back.")
     keep_previous: DurationOrZero = Field("30m", description="For this long the old version keeps spare pods.")
 

@@ -118,13 +118,14 @@ def _decide(
         return
     stage = stages[state.step - 1]
     coming = stages[state.step] if state.step < len(stages) else None
-    open_question = _unfinished(balance, stage, held=now - state.hold_since) or (
+    held = now - state.hold_since
+    open_question = _unfinished(balance, stage, held=held) or (
         asking.unproven(balance) if coming is None else asking.no_room(balance, policy, coming.share)
     )
     if open_question is not None:
         state.message = open_question
         if now - begins >= policy.deadline:
-            overdue = asking.overdue(balance, policy)
+            overdue = asking.overdue(balance, policy, held=held >= stage.hold)
             if overdue is not None:
                 state.decision, state.message = overdue.rules, overdue.message
     elif coming is None:

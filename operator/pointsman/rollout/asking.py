@@ -47,13 +47,19 @@ def proof(balance: Balance) -> str:
     return "; ".join(wording.explain(gate) for gate in balance.gates) or "no gate was asked"
 
 
-def overdue(balance: Balance, policy: Policy) -> Overdue | None:
-    """What happens at the deadline; None: nothing is undecided, or data is missing, which always holds."""
+def overdue(balance: Balance, policy: Policy, *, held: bool) -> Overdue | None:
+    """What the first look after the deadline leads to; None: nothing is undecided, or data is missing, which always holds.
+
+    Args:
+        held: whether the step's hold was over at that look: what had no time to show anything is not promoted yet.
+    """
     undecided = [gate for gate in balance.required if gate.verdict in ("Undecided", "Unanswerable")]
     if not balance.observed or not undecided:
         return None
     said = f"no verdict within the deadline, and whenUndecided is {policy.when_undecided}"
     answerable = all(gate.verdict == "Undecided" for gate in undecided)
+    if policy.when_undecided == "Promote" and answerable and not held:
+        return None
     if policy.when_undecided == "Rollback" or (policy.when_undecided == "Promote" and answerable):
         text = "; ".join(wording.explain(gate) for gate in undecided)
         return Overdue(rules=policy.when_undecided, message=f"{said}: {text}")

@@ -313,8 +313,8 @@ def _unsettled(draft: Draft, hold: timedelta) -> str | None:
 
 
 def _hold_before(policy: Policy, step: int) -> timedelta:
-    """The hold of the canary step that an approval follows."""
-    return max((stage.hold for stage in policy.stages[:step]), default=timedelta())
+    """The hold of this canary step, or of the one that this approval follows."""
+    return next((stage.hold for stage in reversed(policy.stages[:step]) if stage.kind == "Canary"), timedelta())
 
 
 def _bringing(stage: Stage) -> str:
@@ -339,14 +339,19 @@ def _promote(draft: Draft, reason: str, message: str) -> None:
 
 
 def _deadline(draft: Draft, policy: Policy) -> None:
-    """At the deadline `whenUndecided` rules; missing data always holds."""
+    """With the first look after the deadline `whenUndecided` rules; missing data always holds."""
     rollout = draft.rollout
     if rollout is None or rollout.deadline_at is None or rollout.clock_stopped_at is not None:
         return
     if draft.now < rollout.deadline_at:
         draft.wakes.append(rollout.deadline_at)
         return
-    overdue = asking.overdue(draft.balance, policy)
+    looked = draft.evidence.looked_at if draft.evidence else None
+    if looked is None or looked < rollout.deadline_at:
+        return  # Prometheus may be silent since before it
+    since = rollout.hold_started_at
+    held = since is not None and looked >= since + _hold_before(policy, rollout.step)
+    overdue = asking.overdue(draft.balance, policy, held=held)
     if overdue is None:
         return
     if overdue.rules == "Rollback":
