@@ -49,6 +49,14 @@ def change(layout: Layout, network: Network) -> None:
         (controller / layout.cgroup).mkdir(exist_ok=True)
 
 
+def owner(link: str) -> Path | None:
+    """The folder of the cluster that made a link; None: there is no such link."""
+    if not works("ip", "link", "show", link):
+        return None
+    (found,) = json.loads(run("ip", "-json", "link", "show", link))
+    return Path(found["ifalias"]) if "ifalias" in found else None
+
+
 def restore(layout: Layout) -> None:
     """Take back whatever of it has happened; the cluster's own processes have ended before."""
     kill_pods(layout)
@@ -101,6 +109,7 @@ def _make_network(layout: Layout, network: Network) -> None:
     layout.netns.touch()
     run("unshare", f"--net={layout.netns}", "true")  # a namespace that lives as long as it is mounted on this file
     run("ip", "link", "add", network.link, "type", "veth", "peer", "name", "eth0", "netns", layout.netns)
+    run("ip", "link", "set", network.link, "alias", layout.run)  # whoever finds it later knows where it came from
     inside = ("nsenter", f"--net={layout.netns}")
     prefix = 30  # two addresses: the host's and the node's
     run(*inside, "ip", "link", "set", "lo", "up")

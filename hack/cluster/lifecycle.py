@@ -7,7 +7,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hack.cluster import addons, binaries, controlplane, host, images, machine, node, pretence, processes
@@ -148,7 +148,26 @@ def _start_bare(layout: Layout) -> None:
     layout.complete.touch()
 
 
+def make_way(layout: Layout, network: Network) -> None:
+    """Clean up after a cluster that was started from another folder, if nothing of it runs any more.
+
+    Raises:
+        SetupError: it runs; a machine has room for one.
+    """
+    run = host.owner(network.link)
+    if run is None or run == layout.run:
+        return
+    other = replace(layout, run=run)
+    if processes.running(other):
+        raise SetupError(
+            f"Another {layout.name} runs on this machine, in {run}: take it down with `POINTSMAN_RUN={run.parent} make cluster-down`."
+        )
+    say(f"  something is left of a {layout.name} in {run} that nobody took down: cleaning up after it")
+    _remove(other)
+
+
 def _start_whole(layout: Layout, network: Network) -> None:
+    make_way(layout, network)
     machine.require_unrouted({"services": layout.services, "pods": network.pods})
     layout.run.mkdir(parents=True)
     host.remember(layout)

@@ -16,6 +16,7 @@ import pytest
 from hack.cluster import binaries, clients, controlplane, host, images, layout, lifecycle, machine, node, processes
 from hack.cluster.console import wait_for
 from hack.cluster.fixtures import WholeCluster
+from hack.cluster.problem import SetupError
 from hack.cluster.shell import run
 
 pytestmark = pytest.mark.cluster
@@ -121,6 +122,26 @@ def test_a_node_runs_a_pod_that_the_host_reaches_and_leaves_no_trace(mine: layou
     wait_for("init's collection of them", lambda: not any(it.exists() for it in pods), seconds=10, logs=mine.logs)
     assert not mine.run.exists()
     assert Machine.now() == before
+
+
+def test_what_is_left_of_a_cluster_in_another_folder_is_in_nobodys_way(
+    mine: layout.Layout, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = Machine.now()
+    mine.run.mkdir(parents=True)
+    host.remember(mine)
+    host.change(mine, NETWORK)
+    processes.start(mine, "sleeper", "sleep", "infinity")
+    another = replace(mine, run=layout.runs() / "another")
+    with pytest.raises(SetupError, match=f"^Another test runs on this machine, in {mine.run}: take it down with"):
+        lifecycle.make_way(another, NETWORK)
+    processes.kill_all(mine)
+    lifecycle.make_way(another, NETWORK)
+    assert "that nobody took down: cleaning up after it" in capfd.readouterr().err
+    assert not mine.run.exists()
+    assert Machine.now() == before
+    lifecycle.make_way(another, NETWORK)
+    assert not capfd.readouterr().err
 
 
 def test_what_the_whole_cluster_offers(cluster: WholeCluster) -> None:
