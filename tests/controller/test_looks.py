@@ -122,6 +122,16 @@ async def test_a_reconcile_does_not_move_the_next_look() -> None:
     assert await scene.at(12) == ["a"]
 
 
+async def test_a_clock_that_is_set_back_delays_a_look_by_one_interval_at_most() -> None:
+    scene = Scene()
+    scene.add("a")
+    scene.now = at(-3600)
+    looking = asyncio.create_task(scene.looks.run())
+    await asyncio.sleep(0)  # the loop has seen the time
+    looking.cancel()
+    assert await scene.at(-3600 + 10) == ["a"]
+
+
 async def test_a_rollout_that_ended_or_changed_during_the_look_gets_no_reading() -> None:
     scene = Scene()
     for name in ("ended", "changed", "stays"):

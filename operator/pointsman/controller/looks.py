@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -119,9 +119,7 @@ class Looks:
         if not due:
             return
         for key, rollout in due.items():
-            self._rollouts[key] = _Rollout(
-                watch=rollout.watch, interval=rollout.interval, due=aligned(now, rollout.interval)
-            )
+            self._rollouts[key] = replace(rollout, due=aligned(now, rollout.interval))
         plan = queries.plan([rollout.watch for rollout in due.values()], self._labels)
         answers, ranges = await asyncio.gather(
             self._reader.read(plan.queries, now), self._reader.read_ranges(plan.ranges, now)
@@ -151,9 +149,17 @@ class Looks:
             _log.info("query answered again, or no longer asked", about=about)
         self._failing = failed
 
+    def _follow_the_clock(self) -> None:
+        """Nothing is due later than at the next turn, unless the clock was set back."""
+        now = self._clock()
+        for key, rollout in self._rollouts.items():
+            if rollout.due - now > rollout.interval:
+                self._rollouts[key] = replace(rollout, due=aligned(now, rollout.interval))
+
     async def _until_due(self) -> None:
         while True:
             self._changed.clear()
+            self._follow_the_clock()
             first = min((rollout.due for rollout in self._rollouts.values()), default=None)
             left = None if first is None else (first - self._clock()).total_seconds()
             if left is not None and left <= 0:

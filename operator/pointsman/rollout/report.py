@@ -255,7 +255,7 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
     records = [wording.gate_record(gate) for gate in draft.balance.gates]
     stored = draft.record(revision)
     saved = draft.evidence.saved_at or rollout.started_at
-    due = draft.now - saved >= SAVE_EVERY
+    due = not timedelta() <= draft.now - saved < SAVE_EVERY  # the clock may have been set back
     behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return

@@ -105,7 +105,10 @@ def fold(  # one argument a fact of the look
     now: datetime,
 ) -> Evidence:
     """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
-    if evidence.looked_at is not None and reading.at <= evidence.looked_at:
+    latest = evidence.looked_at
+    if (
+        latest is not None and reading.at <= latest <= now
+    ):  # a look of the future is one from before the clock was set back
         return evidence
     folded = dict(evidence.gates)
     for gate in policy.gates:
