@@ -51,6 +51,8 @@ def overdue(balance: Balance, policy: Policy, *, held: bool) -> Overdue | None:
     """What the first look after the deadline leads to; None: nothing is undecided, or data is missing, which always holds.
 
     Args:
+        balance: what the look says.
+        policy: the attempt's.
         held: whether the step's hold was over at that look: what had no time to show anything is not promoted yet.
     """
     undecided = [gate for gate in balance.required if gate.verdict in ("Undecided", "Unanswerable")]
@@ -63,5 +65,5 @@ def overdue(balance: Balance, policy: Policy, *, held: bool) -> Overdue | None:
     if policy.when_undecided == "Rollback" or (policy.when_undecided == "Promote" and answerable):
         text = "; ".join(wording.explain(gate) for gate in undecided)
         return Overdue(rules=policy.when_undecided, message=f"{said}: {text}")
-    held = "; ".join(wording.brief(gate) for gate in undecided)
-    return Overdue(rules="Hold", message=f"{said}; holding: {held}")
+    waited_for = "; ".join(wording.brief(gate) for gate in undecided)
+    return Overdue(rules="Hold", message=f"{said}; holding: {waited_for}")

@@ -106,9 +106,7 @@ def fold(  # one argument a fact of the look
 ) -> Evidence:
     """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
     latest = evidence.looked_at
-    if (
-        latest is not None and reading.at <= latest <= now
-    ):  # a look of the future is one from before the clock was set back
+    if latest is not None and reading.at <= latest <= now:  # a later one than now is from before the clock was set back
         return evidence
     folded = dict(evidence.gates)
     for gate in policy.gates:
