@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -11,18 +11,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Remember the last `size` results by the identity of the positional arguments, which are not changed afterwards."""
+def identities(*args: object, **kwargs: object) -> Hashable:
+    """The arguments are known by being the same objects."""
+    return (*map(id, args), *map(id, kwargs.values()))
+
+
+def remembered(size: int, by: Callable[..., Hashable] = identities) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Remember the last `size` results; the arguments are kept with them and are not changed afterwards.
+
+    Args:
+        size: results.
+        by: what the arguments are known by; it may name their ids, which nobody else gets while they are kept.
+    """
 
     def remember(function: Callable[P, T]) -> Callable[P, T]:
-        known: OrderedDict[tuple[int, ...], tuple[object, T]] = OrderedDict()
+        known: OrderedDict[Hashable, tuple[object, T]] = OrderedDict()
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            key = tuple(map(id, args))
+            key = by(*args, **kwargs)
             hit = known.get(key)
             if hit is None:
-                hit = known[key] = (args, function(*args, **kwargs))  # kept, so that no other object gets their ids
+                hit = known[key] = ((args, kwargs), function(*args, **kwargs))
                 if len(known) > size:
                     known.popitem(last=False)
             else:

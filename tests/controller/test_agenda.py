@@ -54,17 +54,39 @@ STORIES = [
     pytest.param(["add a", "take 0 a", "add a", "wake a 5", "hold a", "done a", "take 5 a"], id="held while worked on"),
     pytest.param(["wake a 5", "hold a", "take 5 a", "done a", "add a", "take 6 a"], id="held once"),
     pytest.param(["wake a 5", "hold a", "forget a", "add a", "take 0 a"], id="held, and gone, and there again"),
+    pytest.param(
+        [
+            "waited 1 0",
+            "add a",
+            "waited 2 1",
+            "add_round b",
+            "add a",
+            "waited 5 4",
+            "take 5 a",
+            "waited 6 4",
+            "take 6 b",
+        ],
+        id="who waits longest",
+    ),
+    pytest.param(["wake a 5", "waited 4 0", "take 7 a", "waited 8 0"], id="who is not due yet does not wait"),
+    pytest.param(["add a", "take 0 a", "add a", "waited 3 3", "hold a", "waited 4 0"], id="nor who is held"),
 ]
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_who_is_next(story: list[str]) -> None:
     agenda: Agenda[str] = Agenda()
+    now = 0.0
     for step in story:
         verb, *words = step.split()
         if verb == "take":
-            taken = agenda.take(float(words[0]))
-            assert (taken or "-") == words[1], step
+            now = float(words[0])
+            assert (agenda.take(now) or "-") == words[1], step
+        elif verb == "waited":
+            now = float(words[0])
+            assert agenda.waited(now) == float(words[1]), step
+        elif verb in ("add", "add_round", "done"):
+            getattr(agenda, verb)(words[0], now)
         elif verb == "wake":
             agenda.wake(words[0], None if words[1] == "never" else float(words[1]))
         else:
@@ -84,7 +106,7 @@ def test_back_off_doubles_up_to_a_limit_and_ends_with_success() -> None:
 def test_a_failing_key_does_not_delay_an_event() -> None:
     agenda: Agenda[str] = Agenda()
     agenda.failed("a", now=0)
-    agenda.add("a")
+    agenda.add("a", 0)
     assert agenda.take(0) == "a"
 
 

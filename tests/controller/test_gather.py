@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.kinds import (
     GATEWAY,
@@ -111,6 +112,18 @@ def test_what_its_schema_should_have_prevented_is_a_sentence(parts: dict[str, An
     bad = {**model("churn"), "spec": parts["spec"]}
     with pytest.raises(Terminal, match=sentence + ".*apply it again"):
         Scene(bad).observe()
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [
+        ({"candidate": {"revision": 5}, "observedGeneration": 3}, {"observedGeneration": 3}),
+        ({"rollout": {"step": "one"}, "history": "none", "actions": []}, {"actions": []}),
+    ],
+)
+def test_what_hands_wrote_into_a_status_stops_nothing(status: dict[str, Any], kept: dict[str, Any]) -> None:
+    seen = Scene({**model("churn"), "status": status}).observe()
+    assert seen.deployment.status == ModelDeploymentStatus.model_validate(kept)
 
 
 def test_gone_or_going_there_is_nothing_to_decide() -> None:

@@ -116,10 +116,10 @@ async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
     while (key := primed.workers._agenda.take(0)) is not None:
         primed.workers._agenda.done(key)
     echo = api.objects["ModelDeployment", "ml", "churn"]
-    primed._seen(None, echo)
-    primed._seen("MODIFIED", echo)
+    primed._changed(None, echo)
+    primed._changed("MODIFIED", echo)
     assert len(primed.workers) == 0
-    primed._seen(
+    primed._changed(
         "MODIFIED", api.edit(MODEL_DEPLOYMENT, "churn", lambda o: o["metadata"].update(annotations={"a": "b"}))
     )
     assert len(primed.workers) == 1

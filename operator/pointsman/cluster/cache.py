@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,9 +188,8 @@ class Cache:
         """Take in all there is of a kind (in a namespace), page by page."""
         return Census(self, kind, namespace)
 
-    def evict(self, kind: Kind, there: Iterable[Name], *, namespace: str | None, version: int) -> list[Change]:
+    def evict(self, kind: Kind, listed: AbstractSet[Name], *, namespace: str | None, version: int) -> list[Change]:
         """Forget what a list at this version does not show."""
-        listed = frozenset(there)
         ghosts = [
             name
             for name, seen in self._objects[kind].items()

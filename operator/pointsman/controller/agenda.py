@@ -35,14 +35,20 @@ class Agenda(Generic[K]):
         self._tick = 0
         self._failures: dict[K, int] = {}
         self._held: set[K] = set()  # not before they are due
+        self._since: dict[K, float] = {}  # when each of those that can be taken began to wait, in that order
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._rounds) + len(self._again)
 
-    def add(self, key: K) -> None:
+    def waited(self, now: float) -> float:
+        """Seconds that the one which waits longest has waited."""
+        return now - next(iter(self._since.values())) if self._since else 0.0
+
+    def add(self, key: K, now: float) -> None:
         """Work on the key as soon as possible: again, if it is being worked on; one that is held, when it is due."""
         if key in self._held:
             return
+        self._since.setdefault(key, now)
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
@@ -50,10 +56,11 @@ class Agenda(Generic[K]):
             self._queued.add(key)
             self._ready.append(key)
 
-    def add_round(self, key: K) -> None:
+    def add_round(self, key: K, now: float) -> None:
         """Work on the key when its turn comes, after all that have changed; one that is held, when it is due."""
         if key in self._held:
             return
+        self._since.setdefault(key, now)
         if key in self._active:
             self._again.add(key)
         elif key not in self._queued:
@@ -71,6 +78,7 @@ class Agenda(Generic[K]):
     def hold(self, key: K) -> None:
         """Not before it is due, whoever asks for it."""
         self._held.add(key)
+        self._since.pop(key, None)
 
     def take(self, now: float) -> K | None:
         """The next key, which is active until `done`; None: nothing is due."""
@@ -78,6 +86,7 @@ class Agenda(Generic[K]):
         key = self._next()
         if key is not None:
             self._active.add(key)
+            self._since.pop(key, None)
         return key
 
     def _next(self) -> K | None:
@@ -92,13 +101,13 @@ class Agenda(Generic[K]):
         self._queued.discard(key)
         return key
 
-    def done(self, key: K) -> None:
+    def done(self, key: K, now: float) -> None:
         """The work on a key is over."""
         self._active.discard(key)
         self._on_rounds.discard(key)
         if key in self._again:
             self._again.discard(key)
-            self.add(key)
+            self.add(key, now)
 
     def failed(self, key: K, now: float, at_least: float = 0.0) -> float:
         """Try a key again after twice as long as the last time, its wake time notwithstanding; the delay."""
@@ -129,4 +138,4 @@ class Agenda(Generic[K]):
             _, _, key = heapq.heappop(self._heap)
             del self._due[key]
             self._held.discard(key)
-            self.add(key)
+            self.add(key, now)

@@ -171,7 +171,7 @@ class Carrier:
 
     async def _create(self, obj: Json) -> None:
         kind, name = kind_of(obj), obj["metadata"]["name"]
-        if self._cache.get(kind, self._namespace, name) is not None:
+        if self._cache.seen(kind, self._namespace, name) is not None:
             raise Conflict(f"{kind.name} {name} has appeared meanwhile")
         if self._cache.has_gone(kind, self._namespace, name) and (owner := owner_of(obj)) is not None:
             await self._look_for(owner)
@@ -186,7 +186,7 @@ class Carrier:
         """
         namespace, name = owner
         await self._look_again(MODEL_DEPLOYMENT, name)
-        if self._cache.get(MODEL_DEPLOYMENT, namespace, name) is None:
+        if self._cache.seen(MODEL_DEPLOYMENT, namespace, name) is None:
             raise Conflict(f"ModelDeployment {name} is gone")
 
     async def _apply(self, write: Apply, version: str) -> None:
@@ -208,8 +208,8 @@ class Carrier:
 
     async def _delete(self, delete: Delete) -> None:
         kind = named(delete.api_version, delete.kind)
-        cached = self._cache.get(kind, self._namespace, delete.name)
-        if cached is None or cached["metadata"]["uid"] != delete.uid or "deletionTimestamp" in cached["metadata"]:
+        seen = self._cache.seen(kind, self._namespace, delete.name)
+        if seen is None or seen.uid != delete.uid or seen.going:
             return
         with contextlib.suppress(Missing):  # somebody was faster
             await self._client.delete(kind, self._namespace, delete.name, uid=delete.uid)

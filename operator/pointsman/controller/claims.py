@@ -31,11 +31,11 @@ class Claims:
 
     def update(self, change: Change) -> frozenset[Name]:
         """Take note of a change of a ModelDeployment; those whose claims it may have freed."""
-        before = () if change.before is None else _claims(change.before)
+        name = name_of(change.before or change.after or {})
+        before = self._claims.get(name, ())
         after = () if change.after is None else _claims(change.after)
         if before == after:
             return frozenset()
-        name = name_of(change.before or change.after or {})
         for claim in before:
             for hostname in claim.hostnames:
                 self._forget(claim.gateway, hostname, name)

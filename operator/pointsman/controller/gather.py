@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
-from pointsman.cluster.cache import Cache, Seen
+from pointsman.cluster.cache import Cache, Seen, name_of
 from pointsman.cluster.kinds import (
     AUTOSCALER,
     GATEWAY,
@@ -32,6 +33,8 @@ from pointsman.controller.keys import Key
 from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
 from pointsman.rollout.observed import Deployment, Observed, Revision, Runtime, Settings
+
+_log = structlog.get_logger(__name__)
 
 _REMEMBERED = 2048  # parsed objects: those of hundreds of rollouts at a time
 M = TypeVar("M", bound=BaseModel)
@@ -124,7 +127,7 @@ def _deployment(obj: Json) -> Deployment:
         annotations=meta.get("annotations") or {},
         written=obj["spec"],
         spec=parse(ModelDeploymentSpec, obj, "spec"),
-        status=parse(ModelDeploymentStatus, obj, "status"),
+        status=_status(ModelDeploymentStatus, obj),
     )
 
 
@@ -136,7 +139,7 @@ def _revision(obj: Json) -> Revision:
         resource_version=meta["resourceVersion"],
         created_at=datetime.fromisoformat(meta["creationTimestamp"]),
         spec=parse(ModelRevisionSpec, obj, "spec"),
-        status=parse(ModelRevisionStatus, obj, "status"),
+        status=_status(ModelRevisionStatus, obj),
     )
 
 
@@ -149,6 +152,24 @@ def runtime(obj: Json) -> Runtime:
 def policy(obj: Json) -> RolloutPolicySpec:
     """The spec of a RolloutPolicy, parsed."""
     return parse(RolloutPolicySpec, obj, "spec")
+
+
+def _status(model: type[M], obj: Json) -> M:
+    """A status as our type; fields that do not read are as good as absent: they are ours to write, and an abort must not wait.
+
+    Its schema prevents most of what does not read, but not all of what hands can write.
+    """
+    readable = dict(obj.get("status") or {})
+    while True:
+        try:
+            return model.model_validate(readable)
+        except ValidationError as invalid:
+            faults = invalid.errors(include_url=False, include_input=False)
+            lost = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & readable.keys()
+            if not lost:
+                return parse(model, obj, "status")
+            _log.warning("status not readable", kind=obj["kind"], name="/".join(name_of(obj)), ignored=sorted(lost))
+            readable = {field: value for field, value in readable.items() if field not in lost}
 
 
 def parse(model: type[M], obj: Json, part: str) -> M:

@@ -34,7 +34,7 @@ def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
         if not _differs(change):
             return frozenset([key_of(there)])  # a status: ours, or one that somebody wrote over it
         # One runtime's formats concern the verdict on all of them.
-        judged = map(key_of, cache.all(kind)) if kind is MODEL_RUNTIME else [key_of(there)]
+        judged = [Key(kind.name, *one) for one in cache.names(kind)] if kind is MODEL_RUNTIME else [key_of(there)]
         return frozenset(map(deployment, _users(kind, name[1], cache))) | frozenset(judged)
     news = kind is not AUTOSCALER or _edited(change)
     owners = {owner_of(obj) for obj in (change.before, change.after) if obj is not None and news}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import aiohttp
@@ -16,8 +17,8 @@ from pointsman.errors import Terminal
 
 _STOP_SECONDS = 10.0
 
-Seen = Callable[[str | None, dict[str, Any]], None]
-"""Called with the type of an event (None: listed, else ADDED, MODIFIED or DELETED) and the object."""
+Heard = Callable[[str, dict[str, Any]], None]
+"""Called with the type of an event (ADDED, MODIFIED or DELETED) and the object."""
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
@@ -30,7 +31,14 @@ class _NoDifferences(kopf.DiffBaseStorage):
         return None
 
     def store(self, **_: Any) -> None:
-        raise NotImplementedError  # nothing of Kopf's is written to anybody's object
+        raise AssertionError("nothing of Kopf's is written to anybody's object")
+
+
+class _Pauses:
+    """Between attempts, seconds, without an end: one kind that cannot be listed is no reason to leave the others alone."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.1, 0.5, 1.0, 2.0), repeat(5.0))
 
 
 def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
@@ -47,7 +55,7 @@ def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = (0.1, 0.5, 1, 2, 5, 5, 5, 5)
+    settings.networking.error_backoffs = _Pauses()
     for kind in kinds:
         if kind.selector is not None:
             settings.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
@@ -55,7 +63,7 @@ def _settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
 
 
 def _registry(
-    kinds: Iterable[Kind], server: str, session: Callable[[], Awaitable[aiohttp.ClientSession]], seen: Seen
+    kinds: Iterable[Kind], server: str, session: Callable[[], Awaitable[aiohttp.ClientSession]], heard: Heard
 ) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
@@ -65,15 +73,15 @@ def _registry(
         return kopf.AiohttpSession(server=server, aiohttp_session=await session())
 
     for kind in kinds:
-        _register(registry, kind, seen)
+        _register(registry, kind, heard)
     return registry
 
 
-def _register(registry: kopf.OperatorRegistry, kind: Kind, seen: Seen) -> None:
+def _register(registry: kopf.OperatorRegistry, kind: Kind, heard: Heard) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
     async def _(event: Any, **_: Any) -> None:
         obj = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
-        seen(event["type"], obj)
+        heard(event["type"], obj)
 
 
 async def watch(
@@ -81,7 +89,7 @@ async def watch(
     *,
     server: str,
     session: Callable[[], Awaitable[aiohttp.ClientSession]],
-    seen: Seen,
+    heard: Heard,
     namespaces: Iterable[str],
     stop: asyncio.Event,
     on_signal: Callable[[], None],
@@ -94,7 +102,7 @@ async def watch(
     kinds, namespaces = tuple(kinds), tuple(namespaces)
     existing = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=_registry(kinds, server, session, seen),
+        registry=_registry(kinds, server, session, heard),
         settings=_settings(kinds),
         clusterwide=not namespaces,
         namespaces=namespaces,

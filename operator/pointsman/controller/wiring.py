@@ -151,7 +151,7 @@ class Operator:
                     kinds,
                     server=server,
                     session=partial(watching_session, api, self),
-                    seen=self._seen,
+                    heard=self._changed,
                     namespaces=self.settings.namespaces,
                     stop=ended,
                     on_signal=on_signal,
@@ -208,7 +208,7 @@ class Operator:
     def _namespaces(self, kind: Kind) -> Iterable[str | None]:
         return self.settings.namespaces if kind.namespaced and self.settings.namespaces else (None,)
 
-    def _seen(self, type_: str | None, obj: dict[str, Any]) -> None:
+    def _changed(self, type_: str, obj: dict[str, Any]) -> None:
         change = self.cache.deleted(obj) if type_ == "DELETED" else self.cache.put(obj)
         if change is not None:
             self._learn(change)

@@ -50,25 +50,22 @@ class Workers:
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._begun = asyncio.Event()
-        self._since: dict[Key, float] = {}  # when each began to wait, in that order
 
     def __len__(self) -> int:
         return len(self._agenda)
 
     def waited(self) -> float:
         """Seconds that the one which waits longest has waited."""
-        return time.monotonic() - next(iter(self._since.values())) if self._since else 0.0
+        return self._agenda.waited(time.monotonic())
 
     def add(self, key: Key) -> None:
         """Reconcile the key as soon as a worker is free."""
-        self._since.setdefault(key, time.monotonic())
-        self._agenda.add(key)
+        self._agenda.add(key, time.monotonic())
         self._rouse()
 
     def add_round(self, key: Key) -> None:
         """Reconcile the key when its turn comes, after all that have changed."""
-        self._since.setdefault(key, time.monotonic())
-        self._agenda.add_round(key)
+        self._agenda.add_round(key, time.monotonic())
         self._rouse()
 
     async def run(self) -> None:
@@ -96,14 +93,13 @@ class Workers:
             try:
                 await self._reconcile(key)
             finally:
-                self._agenda.done(key)
+                self._agenda.done(key, time.monotonic())
                 self._rouse()
 
     async def _next(self) -> Key | None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             if (key := self._agenda.take(loop.time())) is not None:
-                self._since.pop(key, None)
                 if len(self._agenda):
                     self._rouse()
                 return key

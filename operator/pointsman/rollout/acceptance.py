@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from pointsman.api.modeldeployment import ModelDeploymentSpec
 from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.errors import Terminal
+from pointsman.remembered import remembered
 from pointsman.render.template import Finished, finished_template
 from pointsman.rollout import policy as policies
 from pointsman.rollout.identity import revision_name
@@ -94,47 +94,32 @@ def _runtime(observed: Observed) -> Runtime | None:
 
 
 def _finished(observed: Observed, name: str, runtime: Runtime | None) -> Finished:
-    spec = observed.deployment.spec
-    wanted = _Wanted(
-        deployment=observed.deployment.name,
-        revision=name,
-        metrics=repr(spec.metrics),
-        runtime=None if runtime is None else (runtime.name, id(runtime.spec)),
-        initializer=observed.settings.storage_initializer or None,
-        spec=spec,
-        runtime_spec=None if runtime is None else runtime.spec,
-    )
     try:
-        return _render(wanted)
+        return _template(
+            observed.deployment.name,
+            name,
+            observed.deployment.spec,
+            None if runtime is None else runtime.spec,
+            observed.settings.storage_initializer or None,
+        )
     except Terminal as error:
         raise _Refused("InvalidTemplate", str(error)) from error
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Wanted:
-    """What a finished template is made of: the revision's name stands for the identity fields of the spec.
-
-    A runtime is known by its parsed spec, which is another object whenever it changed; kept here, its id is not used again.
-    """
-
-    deployment: str
-    revision: str
-    metrics: str
-    runtime: tuple[str, int] | None
-    initializer: str | None
-    spec: ModelDeploymentSpec = field(compare=False)
-    runtime_spec: ModelRuntimeSpec | None = field(compare=False)
+def _ingredients(
+    deployment: str, revision: str, spec: ModelDeploymentSpec, runtime: ModelRuntimeSpec | None, initializer: str | None
+) -> Hashable:
+    """The revision's name stands for the identity fields of the spec; a parsed runtime is another object whenever it changed."""
+    return deployment, revision, repr(spec.metrics), id(runtime), initializer
 
 
-@lru_cache(maxsize=1024)
-def _render(wanted: _Wanted) -> Finished:
+@remembered(1024, by=_ingredients)
+def _template(
+    deployment: str, revision: str, spec: ModelDeploymentSpec, runtime: ModelRuntimeSpec | None, initializer: str | None
+) -> Finished:
     """Every decision asks for the same template until the spec or the runtime changes."""
     return finished_template(
-        deployment=wanted.deployment,
-        revision=wanted.revision,
-        spec=wanted.spec,
-        runtime=wanted.runtime_spec,
-        initializer_image=wanted.initializer,
+        deployment=deployment, revision=revision, spec=spec, runtime=runtime, initializer_image=initializer
     )
 
 

@@ -272,10 +272,15 @@ def _plain_service(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Wr
     _stable_service(draft, names.selector(name, selected), into, decided)
 
 
+def _arms(draft: Draft) -> set[str | None]:
+    """The revisions that pods and Services are for."""
+    return {draft.stable, draft.candidate, draft.previous, draft.next}
+
+
 def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
     """What belongs to no arm any more, and cannot go before the gateway obeys, leaves room for the arms' pods at once."""
     spare = room(draft).limit - shape.stable - shape.candidate - shape.previous
-    alive = {draft.stable, draft.candidate, draft.previous, draft.next}
+    alive = _arms(draft)
     for name in draft.facts.observed.workloads:
         if name not in alive:
             asked = draft.facts.pods(name).asked
@@ -287,7 +292,7 @@ def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
 
 def _leftovers(draft: Draft) -> list[Write]:
     """Delete what belongs to no arm any more, once no traffic can reach it, and the oldest records."""
-    observed, alive = draft.facts.observed, {draft.stable, draft.candidate, draft.previous, draft.next}
+    observed, alive = draft.facts.observed, _arms(draft)
     switch = draft.facts.switch(draft.stable, draft.candidate)
     gone: list[Write] = []
     for kind, api, found in (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -75,23 +75,14 @@ class Policy:
         return tuple(gate for gate in self.gates if gate.required is not False)
 
 
+def _layers(inline: RolloutFields | None, named: RolloutFields | None, metrics: Metrics | None) -> Hashable:
+    """What is below the inline fields is shared by many ModelDeployments, and the same object for all of them."""
+    return repr(inline), id(named), id(metrics)
+
+
+@remembered(1024, by=_layers)
 def effective(inline: RolloutFields | None, named: RolloutFields | None, metrics: Metrics | None) -> RolloutFields:
     """All fields filled in: `inline` over `named` over the defaults; `steps` and `gates` replace whole lists."""
-    return _effective(_Layers(written=repr(inline), below=(id(named), id(metrics)), parts=(inline, named, metrics)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layers:
-    """What a policy is made of. Those below are shared by many ModelDeployments: each is known by its id, and kept."""
-
-    written: str
-    below: tuple[int, int]
-    parts: tuple[RolloutFields | None, RolloutFields | None, Metrics | None] = field(compare=False)
-
-
-@lru_cache(maxsize=1024)
-def _effective(asked: _Layers) -> RolloutFields:
-    inline, named, metrics = asked.parts
     layers = [layer.dump() for layer in (RolloutPolicySpec(), named, inline) if layer is not None]
     merged: dict[str, object] = {
         "steps": [step.dump() for step in DEFAULT_STEPS],
