@@ -114,9 +114,9 @@ async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
     primed._expect(WATCHED)
     await listed(primed, api, WATCHED)
     while (key := primed.workers._agenda.take(0)) is not None:
-        primed.workers._agenda.done(key)
+        primed.workers._agenda.done(key, 0)
     echo = api.objects["ModelDeployment", "ml", "churn"]
-    primed._changed(None, echo)
+    primed._changed("ADDED", echo)
     primed._changed("MODIFIED", echo)
     assert len(primed.workers) == 0
     primed._changed(
