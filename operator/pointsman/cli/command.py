@@ -114,6 +114,26 @@ def operator(  # one option each
     raise typer.Exit(process.main(settings, decision))
 
 
+@app.command()
+def inspector(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port that requests are mirrored to.")] = 8080,
+    probes_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics.")] = 8081,
+    grace: Annotated[float, typer.Option(min=0, help="Seconds to finish what was begun when told to stop.")] = 20.0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Replay mirrored requests to both versions, compare their answers and count; POINTSMAN_INSPECTOR says how.
+
+    Exit codes: 0 it was told to stop; 1 it could not begin; 2 POINTSMAN_INSPECTOR cannot be used.
+    """
+    from pointsman.cli import faults, inspecting  # noqa: PLC0415  only what a command needs is loaded
+    from pointsman.inspector.process import Settings  # noqa: PLC0415
+
+    with faults.told():
+        status = inspecting.run(Settings(port=port, probes_port=probes_port, grace=grace, log_level=log_level))
+    raise typer.Exit(status)
+
+
 POLICY = typer.Argument(
     metavar="POLICY", help="A file with a RolloutPolicy, or a ModelDeployment with its `rollout`; - for standard input."
 )

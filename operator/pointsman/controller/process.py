@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
+from pointsman import logs
 from pointsman.cluster.client import Client, Tally
 from pointsman.cluster.connection import connect
 from pointsman.cluster.lease import Leadership, Terms
-from pointsman.controller import logs
 from pointsman.controller.looks import NoReader, Reader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Probes, Pulse

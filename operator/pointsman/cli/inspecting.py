@@ -1,0 +1,24 @@
+"""`pointsman inspector`: reads what it is told and starts it."""
+
+from __future__ import annotations
+
+import os
+
+from pointsman.cli.faults import InputError
+from pointsman.inspector import assignment, process
+
+
+def run(settings: process.Settings) -> int:
+    """Run until told to stop; the exit status.
+
+    Raises:
+        InputError: the assignment is missing or cannot be used.
+    """
+    text = os.environ.get(assignment.VARIABLE)
+    if not text:
+        raise InputError(f"{assignment.VARIABLE}: set it to what docs/inspector.md describes")
+    try:
+        told = assignment.read(text)
+    except assignment.AssignmentError as error:
+        raise InputError(str(error)) from error
+    return process.main(told, settings)

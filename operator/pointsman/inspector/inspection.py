@@ -1,0 +1,172 @@
+"""Inspection: what is done with each mirrored request, from its arrival to the counters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from pointsman.inspector import sampling, slices
+from pointsman.inspector.assignment import Assignment
+from pointsman.inspector.documents import UnreadableError
+from pointsman.inspector.headers import forwarded
+from pointsman.inspector.judgement import Conclusion, Finding, Handled, Judge
+from pointsman.inspector.ledger import Ledger
+from pointsman.inspector.replaying import Client, Mirrored
+from pointsman.inspector.room import Holding, Room
+from pointsman.inspector.sampling import Share, Tokens
+
+_log = structlog.get_logger(__name__)
+
+_HELD_BYTES: Final = 24 * 2**20
+
+
+class _TurnedAwayError(Exception):
+    """A request goes no further."""
+
+    def __init__(self, handled: Handled) -> None:
+        super().__init__(handled)
+        self.handled = handled
+
+
+class Inspector:
+    """Receives requests, replays those that it has room for and counts what became of every one."""
+
+    def __init__(self, assignment: Assignment, clients: Sequence[Client], ledger: Ledger) -> None:
+        self._assignment = assignment
+        self._limits = assignment.limits
+        self._clients = clients
+        self._ledger = ledger
+        self._judge = Judge(assignment)
+        self._asked = frozenset(name.lower() for name in assignment.forward_headers)
+        self._room = Room(_HELD_BYTES)
+        self._tokens = Tokens(assignment.limits.requests_per_second, now=time.monotonic())
+        self._share = Share()
+        self._taken = self._shed = 0
+        self._started = 0
+        self._replays: set[asyncio.Task[Conclusion]] = set()
+
+    async def receive(self, request: web.BaseRequest) -> web.Response:
+        """Answer a mirrored request as soon as it is there; what is done with it is done afterwards."""
+        self._ledger.received += 1
+        held = self._room.holding()
+        handled: Handled | None = "abandoned"
+        try:
+            await self._admit(request, held)
+            handled = None
+        except _TurnedAwayError as end:
+            handled = end.handled
+        except Exception as error:  # noqa: BLE001  whatever it was: it is counted, and the next request is served
+            handled = _crashed(error)
+        finally:
+            if handled is not None:
+                held.release()
+                self._ledger.ended(handled)
+        return web.Response(status=202)
+
+    def adjust(self) -> None:
+        """Set the share of requests that is replayed; once a second."""
+        self._share = self._share.adjusted(taken=self._taken, shed=self._shed)
+        self._taken = self._shed = 0
+        self._ledger.share = self._share.value
+
+    async def finish(self, seconds: float) -> None:
+        """Let what was begun come to its end, for so long; the rest is abandoned."""
+        if self._replays:
+            _, late = await asyncio.wait(self._replays, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _admit(self, request: web.BaseRequest, held: Holding) -> None:
+        """Start the replays of a request, or say why not."""
+        body = await self._body(request, held)
+        identity = request.headers.get("x-request-id", "").encode("utf-8", "replace")
+        if not self._share.takes(sampling.place(identity, body)):
+            raise _TurnedAwayError("sampled_out")
+        self._taken += 1
+        if len(self._replays) >= self._limits.concurrency or not self._tokens.take(time.monotonic()):
+            raise self._full()
+        task = asyncio.create_task(self._inspect(request, body, held))
+        self._replays.add(task)
+        task.add_done_callback(lambda done: self._ended(done, held))
+
+    async def _body(self, request: web.BaseRequest, held: Holding) -> bytes:
+        parts: list[bytes] = []
+        size = request.content_length or 0
+        if size > self._limits.bytes:
+            raise _TurnedAwayError("too_large")
+        size = 0
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                async for part in request.content.iter_any():
+                    size += len(part)
+                    if size > self._limits.bytes:
+                        raise _TurnedAwayError("too_large")
+                    if not held.take(len(part)):
+                        self._taken += 1
+                        raise self._full()
+                    parts.append(part)
+        except (TimeoutError, ConnectionError, aiohttp.ClientError, web.RequestPayloadError) as error:
+            raise _TurnedAwayError("incomplete") from error
+        return b"".join(parts)
+
+    def _full(self) -> _TurnedAwayError:
+        self._shed += 1
+        return _TurnedAwayError("shed")
+
+    async def _inspect(self, request: web.BaseRequest, body: bytes, held: Holding) -> Conclusion:
+        target = request.raw_path
+        try:
+            document = self._judge.request(body, request.headers.get("Content-Encoding", ""))
+        except UnreadableError:
+            return Conclusion(finding=Finding(handled="unparsed"))
+        if not target.startswith("/"):
+            return Conclusion(finding=Finding(handled="unparsed"))
+        headers = forwarded(request.headers.items(), self._asked)
+        of = self._assignment.slices
+        return await self._replayed(
+            Mirrored(method=request.method, target=target, headers=headers, body=body),
+            held,
+            document=document,
+            value=slices.value(of, request.headers, document) if of is not None else "",
+        )
+
+    async def _replayed(self, mirrored: Mirrored, held: Holding, *, document: Any, value: str) -> Conclusion:
+        """Both versions at the same moment, each first in every other request."""
+        self._started += 1
+        cold = self._started <= self._assignment.warmup
+        order = self._clients if self._started % 2 else self._clients[::-1]
+        replies = await asyncio.gather(*(client.replay(mirrored, held) for client in order))
+        replies = replies if self._started % 2 else replies[::-1]
+        if cold:
+            return Conclusion(finding=Finding(handled="warmup"))
+        judged = self._judge.watched(*replies) if len(replies) == 1 else self._judge.compared(*replies)
+        if judged.handled == "shed":
+            return Conclusion(finding=judged)
+        return Conclusion(finding=judged, replies=replies, slice=value, document=document)
+
+    def _ended(self, task: asyncio.Task[Conclusion], held: Holding) -> None:
+        """Counts a request whose task has ended, however it ended."""
+        held.release()
+        self._replays.discard(task)
+        if task.cancelled():
+            self._ledger.ended("abandoned")
+        elif (error := task.exception()) is not None:
+            self._ledger.ended(_crashed(error))
+        else:
+            conclusion = task.result()
+            self._shed += conclusion.finding.handled == "shed"
+            self._ledger.concluded(conclusion)
+
+
+def _crashed(error: BaseException) -> Handled:
+    """A bug; what the error says may quote a body, so only its kind and place are logged."""
+    _log.error("crashed", kind=type(error).__name__, at=traceback.format_tb(error.__traceback__))
+    return "crashed"
