@@ -124,9 +124,9 @@ def test_a_reading_told_twice_or_late_changes_nothing() -> None:
 
     def folded(*told: int) -> Evidence:
         known = Evidence(revision="v2", attempt=1, step=1)
-        for i in told:
-            one = reading(i)
-            known = weighing.fold(known, one, policy=policy, asked=asked, elapsed=10.0 * i, now=one.at)
+        for n, i in enumerate(told):
+            now = reading(max(told[: n + 1])).at
+            known = weighing.fold(known, reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now)
         return known
 
     once, again = folded(1, 2, 3, 4), folded(1, 2, 2, 3, 1, 3, 2, 4, 4)

@@ -29,7 +29,6 @@ from pointsman.evidence.margin import SAFE_WEIGHTS
 from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
 from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
-from pointsman.evidence.rate import seconds_for
 
 if TYPE_CHECKING:
     from pointsman.evidence.clock import Clock
@@ -46,7 +45,6 @@ def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
     least = min(q.log_safe for q in quantiles)
     level, p = safe_level(gate), float(state.test.p)
     cannot = _unanswerable(gate, state, where)
-    needed = None if cannot or np.any(where.blurred) else _needed(gate, state, where)
     clock = state.clock
     hardest = int(np.argmax(gate.quantiles))
     return GateVerdict(
@@ -61,8 +59,8 @@ def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
         interval=None,
         tolerance=max((q.tolerance for q in quantiles if math.isfinite(q.tolerance)), default=gate.tolerance),
         harm_ratio=float(slowdown(gate, clock)),
-        needed_requests=needed,
-        needed_seconds=seconds_for(needed, int(state.step_candidate.sum()), clock.elapsed - float(clock.step_began)),
+        forecast=lambda: None if cannot or np.any(where.blurred) else _needed(gate, state, where),
+        step_seconds=clock.elapsed - float(clock.step_began),
         deadline_p=None if math.isnan(p) else p,
         quantiles=quantiles,
         notes=_notes(gate, quantiles, _pods(gate, state, where)),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -302,8 +304,8 @@ class GateVerdict:
         harm_ratio: the ratio in force for Harm after the pod margin.
         excess_bound: U, the smallest excess failure rate that is excluded; 1.0 while nothing is; None for latency.
         allowed_excess: B, the excess that the tolerance allows at full traffic; None for latency.
-        needed_requests: further candidate requests expected until Safe if both arms are equal; 0 when Safe, None if never so.
-        needed_seconds: the same at this step's rate of candidate requests; None if unknown.
+        forecast: works out ``needed_requests``, which takes as long as the rest of the verdict and is seldom asked for.
+        step_seconds: how much of the deadline this step has used up.
         deadline_p: p-value of the deadline test once it was carried out, else None.
         quantiles: latency only.
         notes: sentences that belong beside the verdict.
@@ -322,11 +324,24 @@ class GateVerdict:
     harm_ratio: float
     excess_bound: float | None = None
     allowed_excess: float | None = None
-    needed_requests: float | None = None
-    needed_seconds: float | None = None
+    forecast: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
+    step_seconds: float = 0.0
     deadline_p: float | None = None
     quantiles: tuple[QuantileVerdict, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def needed_requests(self) -> float | None:
+        """Further candidate requests expected until Safe if both arms are equal; 0 when Safe, None if never so."""
+        return self.forecast()
+
+    @property
+    def needed_seconds(self) -> float | None:
+        """The same at this step's rate of candidate requests; None if unknown."""
+        counted = self.step_counts.candidate_requests
+        if self.needed_requests is None or counted <= 0 or self.step_seconds <= 0:
+            return None
+        return self.needed_requests * self.step_seconds / counted
 
 
 @dataclass(frozen=True)

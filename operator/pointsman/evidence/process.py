@@ -125,15 +125,17 @@ def looks_needed(copies: Numbers, growth: Numbers, *, level: float, log_weights:
     rising = growth > 0
     if not np.any(rising):
         return math.inf
-    high = float(np.min((level - log_weights[rising] - copies[rising]) / growth[rising]))
-    low = 0.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if log_mixture(copies + middle * growth, log_weights) >= level:
-            high = middle
-        else:
-            low = middle
-    return high
+    # The mixture's log is convex, so Newton's steps from a point beyond the level come down to it and never go below.
+    units = float(np.min((level - log_weights[rising] - copies[rising]) / growth[rising]))
+    for _ in range(_STEPS):
+        logs = copies + units * growth + log_weights
+        value = float(log_sum(logs))
+        step = (value - level) / float(np.exp(logs - value) @ growth)
+        units -= step
+        if step <= _CLOSE * units:
+            break
+    return units
 
 
-_BISECTIONS = 30
+_STEPS = 30
+_CLOSE = 1e-4  # of the result

@@ -221,7 +221,6 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
     step = [int(c) for c in state.step]
     stable = float(stable_rate(gate, state))
     log_s, level = float(log_safe(state)), safe_level(gate)
-    needed = _needed(gate, state, stable)
     p = float(state.test.p)
     clock = state.clock
     return GateVerdict(
@@ -238,18 +237,11 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
         harm_ratio=float(harm_ratio(gate, clock)),
         excess_bound=float(excess_bound(gate, state)),
         allowed_excess=float(allowed_excess(gate)),
-        needed_requests=needed,
-        needed_seconds=seconds_for(needed, step[0], clock.elapsed - float(clock.step_began)),
+        forecast=lambda: _needed(gate, state, stable),
+        step_seconds=clock.elapsed - float(clock.step_began),
         deadline_p=None if math.isnan(p) else p,
         notes=_notes(gate, state, stable),
     )
-
-
-def seconds_for(requests: float | None, counted: int, seconds: float) -> float | None:
-    """Return how long ``requests`` more take at the rate of ``counted`` in ``seconds``; None where that is unknown."""
-    if requests is None or counted <= 0 or seconds <= 0:
-        return None
-    return requests * seconds / counted
 
 
 def _mantel(arms: Arms) -> Numbers:
