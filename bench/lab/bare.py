@@ -46,9 +46,13 @@ async def write(api: Api, said: Json) -> None:
     """Write for all names."""
     template = said["model"]["metadata"]["name"]
     recorded = json.dumps(said["writes"])
-    await asyncio.gather(
-        *(_one(api, said["model"], name, json.loads(recorded.replace(template, name))) for name in said["names"])
-    )
+    free = asyncio.Semaphore(CONNECTIONS)  # a request that waits for a connection for minutes would be given up
+
+    async def one(name: str) -> None:
+        async with free:
+            await _one(api, said["model"], name, json.loads(recorded.replace(template, name)))
+
+    await asyncio.gather(*map(one, said["names"]))
 
 
 async def _one(api: Api, model: Json, name: str, writes: list[Json]) -> None:
