@@ -37,11 +37,14 @@ class Clock:
         none = np.zeros(batch, dtype=np.int64)
         return cls(elapsed=0.0, step_began=np.zeros(batch), candidate_pods=none, stable_pods=none)
 
+    def tick(self, elapsed: float) -> Clock:
+        """Return the clock after a look that says nothing of pods; time never runs back."""
+        return replace(self, elapsed=max(self.elapsed, elapsed))
+
     def fold(self, look: Look) -> Clock:
         """Return the clock after a look; time never runs back."""
         return replace(
-            self,
-            elapsed=max(self.elapsed, look.elapsed),
+            self.tick(look.elapsed),
             candidate_pods=np.full(self.step_began.shape, look.candidate_pods, dtype=np.int64),
             stable_pods=np.full(self.step_began.shape, look.stable_pods, dtype=np.int64),
         )

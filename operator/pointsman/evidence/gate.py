@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from pointsman.evidence import latency, latency_verdict, rate, record
+from pointsman.evidence import agreement, kinds, latency_verdict, prediction, rate, record
 from pointsman.evidence.batch import choose
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.latency import LatencyState
@@ -28,51 +28,47 @@ from pointsman.evidence.model import (
     TEST_SHARE,
     Calibration,
     Combination,
-    Gate,
-    LatencyGate,
     LatencyHistory,
-    LatencyLook,
-    Look,
     Noise,
     Numbers,
     RateGate,
     RateHistory,
-    RateLook,
     e_process_share,
 )
 from pointsman.evidence.process import log_sum
 from pointsman.evidence.rate import RateState
+from pointsman.evidence.replays import (
+    AgreementGate,
+    PredictionGate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pointsman.evidence.model import Flags, GateVerdict
 
-State: TypeAlias = RateState | LatencyState
-_MISMATCH = (
-    "a gate, its state and its looks must be of one kind (rates or latency); here the gate is a {}, the state a {}"
-)
+State: TypeAlias = kinds.State
+AnyGate: TypeAlias = kinds.AnyGate
+AnyLook: TypeAlias = kinds.AnyLook
 
 
-def start(gate: Gate, batch: tuple[int, ...] = ()) -> State:
+def start(gate: AnyGate, batch: tuple[int, ...] = ()) -> State:
     """Return the state of a gate before its first look, in its first step; ``batch`` is () for one rollout."""
-    return rate.start(gate, batch) if isinstance(gate, RateGate) else latency.start(gate, batch)
+    return kinds.of(gate).start(gate, batch)
 
 
-def fold(gate: Gate, state: State, look: Look) -> State:
+def fold(gate: AnyGate, state: State, look: AnyLook) -> State:
     """Return the state after one look; pure. A look without requests in either arm adds no evidence.
 
     Raises:
         ValueError: the look is not of the gate's kind, or a histogram's edges are not those of the looks before.
     """
-    if isinstance(gate, RateGate) and isinstance(state, RateState) and isinstance(look, RateLook):
-        return rate.fold(gate, state, look)
-    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState) and isinstance(look, LatencyLook):
-        return latency.fold(gate, state, look)
-    raise ValueError(f"{_mismatch(gate, state)}, the look a {type(look).__name__}")
+    return kinds.of(gate, state, look).fold(gate, state, look)
 
 
-def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None, where: Flags | None = None) -> State:
+def next_step(
+    gate: AnyGate, state: State, *, deadline_test_at: float | None = None, where: Flags | None = None
+) -> State:
     """Return the state for a new step: safety starts anew, harm and the nested bound go on.
 
     Args:
@@ -85,21 +81,10 @@ def next_step(gate: Gate, state: State, *, deadline_test_at: float | None = None
     Raises:
         ValueError: a test is asked for that the gate did not announce, or the state is not the gate's.
     """
-    _announced(gate, deadline_test_at)
-    if isinstance(gate, RateGate) and isinstance(state, RateState):
-        return _begun(rate.next_step(state, deadline_test_at), state, where)
-    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
-        return _begun(latency.next_step(state, deadline_test_at), state, where)
-    raise ValueError(_mismatch(gate, state))
-
-
-def _begun(anew: State, state: State, where: Flags | None) -> State:
-    return anew if where is None else choose(where, anew, state)
-
-
-def _announced(gate: Gate, deadline_test_at: float | None) -> None:
     if deadline_test_at is not None and not gate.deadline_test:
         raise ValueError("this gate was started without a deadline test: the level it needs was not kept free")
+    anew = kinds.of(gate, state).next_step(state, deadline_test_at)
+    return anew if where is None else choose(where, anew, state)
 
 
 def resume_step(state: State, earlier: State) -> State:
@@ -112,52 +97,47 @@ def resume_step(state: State, earlier: State) -> State:
     Raises:
         ValueError: the two are not states of one gate.
     """
-    if isinstance(state, RateState) and isinstance(earlier, RateState):
-        return rate.resume_step(state, earlier)
-    if isinstance(state, LatencyState) and isinstance(earlier, LatencyState):
-        return latency.resume_step(state, earlier)
-    raise ValueError(f"the states are of two gates: {type(state).__name__} and {type(earlier).__name__}")
+    name = kinds.name(state)
+    if kinds.name(earlier) != name:
+        raise ValueError(f"the states are of two gates: {type(state).__name__} and {type(earlier).__name__}")
+    return kinds.KINDS[name].resume_step(state, earlier)
 
 
-def verdict(gate: Gate, state: State) -> GateVerdict:
+def verdict(gate: AnyGate, state: State) -> GateVerdict:
     """Return what the gate says now; for one rollout (no batch axis)."""
-    if isinstance(gate, RateGate) and isinstance(state, RateState):
-        return rate.verdict(gate, state)
-    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
-        return latency_verdict.verdict(gate, state)
-    raise ValueError(_mismatch(gate, state))
+    return kinds.of(gate, state).verdict(gate, state)
 
 
 def log_harm(state: State) -> Numbers:
     """Return the log of the harm e-process, of the batch's shape."""
-    return state.harm.log_value()
+    return kinds.KINDS[kinds.name(state)].log_harm(state)
 
 
-def log_safe(gate: Gate, state: State) -> Numbers:
+def log_safe(gate: AnyGate, state: State) -> Numbers:
     """Return the log of this step's safety evidence, of the batch's shape; Safe from ln(1/false_promotion) on."""
-    if isinstance(gate, RateGate) and isinstance(state, RateState):
-        return rate.log_safe(state)
-    if isinstance(gate, LatencyGate) and isinstance(state, LatencyState):
-        return latency.log_safe(gate, state)
-    raise ValueError(_mismatch(gate, state))
+    return kinds.of(gate, state).log_safe(gate, state)
 
 
 def deadline_p(state: State) -> Numbers:
-    """Return the p-value of the deadline test, nan until it was carried out, of the batch's shape."""
-    return state.test.p
+    """Return the p-value of the deadline test, nan until it was carried out and for gates without one, of the batch's shape."""
+    if isinstance(state, RateState | LatencyState):
+        return state.test.p
+    return np.full(state.clock.step_began.shape, math.nan)
 
 
-def room_for(gate: Gate, state: State, share: float | Numbers) -> Flags:
+def room_for(gate: AnyGate, state: State, share: float | Numbers) -> Flags:
     """Return where a step with this share may begin as far as this gate goes, of the batch's shape; only rates limit it."""
     if isinstance(gate, RateGate) and isinstance(state, RateState):
         return rate.room_for(gate, state, share)
-    return np.ones(state.test.p.shape, dtype=bool)
+    return np.ones(state.clock.step_began.shape, dtype=bool)
 
 
 def expected_requests(
-    gate: Gate, *, share: float, coming: float | None, candidate_pods: int, stable_pods: int
+    gate: AnyGate, *, share: float, coming: float | None, candidate_pods: int, stable_pods: int
 ) -> float:
     """Return the candidate requests that a step is expected to need if both arms are as stable was; inf where none suffice.
+
+    Of replayed requests, which every share of the traffic brings to both versions alike, those of the last step.
 
     Args:
         gate: the gate, calibrated, of one rollout.
@@ -166,6 +146,10 @@ def expected_requests(
         candidate_pods: pods of the candidate in this step.
         stable_pods: pods of stable.
     """
+    if isinstance(gate, AgreementGate):
+        return 0.0 if coming is not None else agreement.expected_requests(gate)
+    if isinstance(gate, PredictionGate):
+        return 0.0 if coming is not None else prediction.expected_requests(gate)
     clock = replace(Clock.begin(()), candidate_pods=np.asarray(candidate_pods), stable_pods=np.asarray(stable_pods))
     if isinstance(gate, RateGate):
         return rate.expected_requests(gate, clock, share=share, coming=coming)
@@ -258,7 +242,7 @@ def _deadline_level(name: str, tested: Collection[str], weights: Mapping[str, fl
 
 def dumps(state: State) -> str:
     """Return the state as compact JSON; ``loads`` gives exactly the same state back."""
-    return record.to_text("rate" if isinstance(state, RateState) else "latency", state)
+    return record.to_text(kinds.name(state), state)
 
 
 def loads(text: str) -> State:
@@ -267,12 +251,11 @@ def loads(text: str) -> State:
     Raises:
         ValueError: the text is not one of ours; the gate must start anew.
     """
-    kind, values = record.from_text(text)
-    if kind == "rate":
-        return record.unpack(RateState, values)
-    if kind == "latency":
-        return record.unpack(LatencyState, values)
-    raise ValueError(f"the stored evidence is of an unknown kind {kind!r}: start the gate anew")
+    name, values = record.from_text(text)
+    if name not in kinds.KINDS:
+        raise ValueError(f"the stored evidence is of an unknown kind {name!r}: start the gate anew")
+    state: State = record.unpack(kinds.KINDS[name].state, values)
+    return state
 
 
 def dumps_calibration(calibration: Calibration) -> str:
@@ -331,7 +314,3 @@ class _Kept:
             requests=self.requests,
             bad=self.bad,
         )
-
-
-def _mismatch(gate: Gate, state: State) -> str:
-    return _MISMATCH.format(type(gate).__name__, type(state).__name__)

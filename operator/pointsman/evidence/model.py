@@ -11,10 +11,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pointsman.evidence.replays import ReplayGate, Shift, SliceVerdict
 
 Numbers: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -123,7 +126,7 @@ class RateGate:
     deadline_test: bool = False
 
     def __post_init__(self) -> None:
-        _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
+        check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
         if self.deadline_test and self.harm.excess > 0:
             raise ValueError("a deadline test needs a harm margin without excess: write harm as a ratio only")
 
@@ -154,7 +157,7 @@ class LatencyGate:
     deadline_test: bool = False
 
     def __post_init__(self) -> None:
-        _check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
+        check_errors(self.false_rollback, self.false_promotion, self.weight, self.deadline)
         if not (self.tolerance >= 1 and self.harm >= 1):
             raise ValueError(f"a slow-down must be at least 1, not tolerance {self.tolerance}, harm {self.harm}")
         if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
@@ -174,12 +177,12 @@ def e_process_share(*, tested: bool) -> float:
     return 1 - TEST_SHARE if tested else 1.0
 
 
-def harm_level(gate: Gate) -> float:
+def harm_level(gate: Gate | ReplayGate) -> float:
     """Return the log that this gate's harm e-process must reach to roll back alone."""
     return math.log(1 / (gate.false_rollback * e_process_share(tested=gate.deadline_test) * gate.weight))
 
 
-def safe_level(gate: Gate) -> float:
+def safe_level(gate: Gate | ReplayGate) -> float:
     """Return the log that ``log_safe`` must reach."""
     return math.log(1 / gate.false_promotion)
 
@@ -289,6 +292,9 @@ class QuantileVerdict:
 class GateVerdict:
     """What one gate says at one look.
 
+    For agreement, ``estimate``, ``interval``, ``tolerance`` and ``harm_ratio`` are shares of requests answered differently, not
+    ratios; for predictions they are differences of shares, and there is no interval.
+
     Attributes:
         log_harm: log of the harm e-process (whole attempt, current value); the decision averages it over gates.
         log_safe: log of the safety e-process of this step; the least of them where several are needed.
@@ -308,6 +314,8 @@ class GateVerdict:
         step_seconds: how much of the deadline this step has used up.
         deadline_p: p-value of the deadline test once it was carried out, else None.
         quantiles: latency only.
+        slices: agreement only.
+        shift: predictions only, None before both versions have some.
         notes: sentences that belong beside the verdict.
     """
 
@@ -328,6 +336,8 @@ class GateVerdict:
     step_seconds: float = 0.0
     deadline_p: float | None = None
     quantiles: tuple[QuantileVerdict, ...] = ()
+    slices: tuple[SliceVerdict, ...] = ()
+    shift: Shift | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -373,7 +383,8 @@ def check_edges(edges: tuple[float, ...]) -> None:
         raise ValueError(f"bucket edges must be positive, rise and end with inf after a finite edge, not {edges}")
 
 
-def _check_errors(false_rollback: float, false_promotion: float, weight: float, deadline: float) -> None:
+def check_errors(false_rollback: float, false_promotion: float, weight: float, deadline: float) -> None:
+    """Raise ValueError unless the error rates are fractions, the weight is a share and the deadline positive."""
     for name, value in (("false_rollback", false_rollback), ("false_promotion", false_promotion)):
         if not 0 < value < 1:
             raise ValueError(f"{name} must be a fraction between 0 and 1, not {value}: 1 percent is 0.01")

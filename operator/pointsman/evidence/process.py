@@ -70,12 +70,12 @@ class Harm:
         """Return the copies before the first look; ``shape`` ends with the alternatives."""
         return cls(first=np.zeros(shape), later=np.full(shape, -math.inf), started=0)
 
-    def fold(self, log_e: Numbers, *, level: float, phase: float) -> Harm:
+    def fold(self, log_e: Numbers, *, level: float | Numbers, phase: float) -> Harm:
         """Return the copies after a look.
 
         Args:
             log_e: the look's log e-values, shape (..., K), tempered and not yet capped.
-            level: log level that the whole mixture must reach alone.
+            level: log level that the whole mixture must reach alone, to broadcast against ``log_e``.
             phase: part of the deadline used up at the end of the look.
         """
         alone = level + math.log(self.first.shape[-1])

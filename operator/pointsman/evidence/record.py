@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -70,10 +70,10 @@ def _packed(value: Any) -> Any:
 def _unpacked(hint: Any, value: Any) -> Any:
     if is_dataclass(hint) and isinstance(hint, type):
         return unpack(hint, value)
-    if hint in (bool, int, float):
+    if hint in (bool, int, float, str):
         return hint(value)
     if get_origin(hint) is tuple:
-        return tuple(float(v) for v in value)
+        return tuple(_unpacked(get_args(hint)[0], v) for v in value)
     if hint == Integers:
         return np.asarray(value, dtype=np.int64)
     return np.asarray(_floats(value), dtype=np.float64)

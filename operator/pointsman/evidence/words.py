@@ -6,14 +6,16 @@ import math
 from typing import TYPE_CHECKING
 
 from pointsman.evidence.model import LATENCY_LEVELS, Counts, Gate, LatencyGate, RateGate
+from pointsman.evidence.replays import AgreementGate, PredictionGate
 
 if TYPE_CHECKING:
     from pointsman.evidence.model import GateVerdict
+    from pointsman.evidence.replays import ReplayGate, SliceVerdict
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
-def harm(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
+def harm(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "failed") -> str:
     """Return why this gate is named Harm; for a gate that is named by ``gate.combine``.
 
     Args:
@@ -21,6 +23,8 @@ def harm(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
         verdict: its verdict.
         bad: what a bad request did, for a gate on a rate.
     """
+    if isinstance(gate, AgreementGate | PredictionGate):
+        return _replays_harm(gate, verdict)
     if isinstance(gate, RateGate):
         said, proven = _counts(verdict.counts, bad), _rate_margin(verdict.harm_ratio, gate.harm.excess)
         return f"{said}{_estimate(verdict)}: proven to be over {proven}"
@@ -28,11 +32,13 @@ def harm(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
     return f"{_latency(verdict, verdict.counts)}{_estimate(verdict)}: proven to be more than {verdict.harm_ratio:.3g}x as slow ({levels} together)"
 
 
-def standing(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
+def standing(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "failed") -> str:
     """Return where a gate that is not Harm stands: Safe, Unanswerable, or Undecided with what is still needed."""
     counts = verdict.step_counts
     if verdict.unanswerable is not None:
         return verdict.unanswerable.message
+    if isinstance(gate, AgreementGate | PredictionGate):
+        return _replays_standing(gate, verdict)
     if counts.candidate_requests == 0 or counts.stable_requests == 0:
         return f"no requests to {_silent(counts)} in this step"
     if isinstance(gate, RateGate):
@@ -41,6 +47,65 @@ def standing(gate: Gate, verdict: GateVerdict, *, bad: str = "failed") -> str:
         said, claim = _latency(verdict, counts), f"keep {_latency_claim(gate, verdict)}"
     said += _estimate(verdict)
     return f"{said}: proven to {claim}" if verdict.safe else f"{said}: not yet proven to {claim}{_needed(verdict)}"
+
+
+def _replays_harm(gate: ReplayGate, verdict: GateVerdict) -> str:
+    if isinstance(gate, PredictionGate):
+        return (
+            f"{_shifted(verdict)}: proven that a tail of the predictions moved by more than {_points(gate.tolerance)}"
+        )
+    said = _differing(verdict, verdict.counts)
+    line = gate.harm * gate.allowed
+    worst = max(verdict.slices, key=lambda one: one.log_harm, default=None)
+    if worst is None or worst.log_harm <= 0:
+        return f"{said}: proven to be over {_share(line)}"
+    return f"{said}, most of all in slice {_slice(worst)}: proven to be over {_share(line)}"
+
+
+def _replays_standing(gate: ReplayGate, verdict: GateVerdict) -> str:
+    if verdict.step_counts.candidate_requests == 0:
+        return "no replayed requests in this step"
+    needed = _needed(verdict, "if it goes on so", "replayed requests", never="as things are that cannot be proven")
+    if isinstance(gate, PredictionGate):
+        claim = f"keep every tail of the predictions within {_points(gate.tolerance)}"
+        needed = _needed(verdict, "if both are equal", "replayed requests", never="that needs a wider tolerance")
+        said = _shifted(verdict)
+    else:
+        said, claim = _differing(verdict, verdict.step_counts), f"stay under {_share(gate.allowed)}"
+        judged = [one for one in verdict.slices if one.enough]
+        worst = min(judged, key=lambda one: one.log_safe, default=None)
+        if worst is not None and worst.log_safe < verdict.safe_level:
+            said += f", least proven in slice {_slice(worst)}"
+        claim += f" in each of {len(judged)} slices" if len(judged) > 1 else ""
+    return f"{said}: proven to {claim}" if verdict.safe else f"{said}: not yet proven to {claim}{needed}"
+
+
+def _differing(verdict: GateVerdict, counts: Counts) -> str:
+    differ, compared = counts.candidate_bad, counts.candidate_requests
+    said = f"{differ:,} of {compared:,} replayed requests were answered differently ({_percent(differ, compared)})"
+    if verdict.interval is None:
+        return said
+    low, high = (100 * end for end in verdict.interval)
+    return f"{said}; between {low:.2g} % and {high:.2g} % (95 %)"
+
+
+def _shifted(verdict: GateVerdict) -> str:
+    shift = verdict.shift
+    if shift is None:
+        return "no predictions"
+    return f"{shift.name} {shift.event}: {100 * shift.candidate:.3g} % of the candidate's predictions, {100 * shift.stable:.3g} % of stable's"
+
+
+def _slice(one: SliceVerdict) -> str:
+    return f"{one.name!r} ({one.disagreed:,} of {one.compared:,})"
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:.3g} %"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.3g} points"
 
 
 def _counts(counts: Counts, did: str) -> str:
@@ -85,13 +150,19 @@ def _estimate(verdict: GateVerdict) -> str:
     return f"{said}, between {low:.2g}x and {high:.2g}x (95 %)"
 
 
-def _needed(verdict: GateVerdict) -> str:
+def _needed(
+    verdict: GateVerdict,
+    case: str = "if both are equal",
+    requests: str = "requests to the candidate",
+    *,
+    never: str = "",
+) -> str:
     if verdict.needed_requests is None:
+        reasons = (never,) if never else verdict.notes[:1]
         return (
-            "".join(f"; {note}" for note in verdict.notes[:1])
-            or "; as things are that cannot be proven of an equal version"
+            "".join(f"; {reason}" for reason in reasons) or "; as things are that cannot be proven of an equal version"
         )
-    requests = f"; if both are equal, about {rounded(verdict.needed_requests):,} more requests to the candidate"
+    requests = f"; {case}, about {rounded(verdict.needed_requests):,} more {requests}"
     return requests if verdict.needed_seconds is None else f"{requests} ({duration(verdict.needed_seconds)})"
 
 
