@@ -142,9 +142,9 @@ class Inspector:
         """Both versions at the same moment, each first in every other request."""
         self._started += 1
         cold = self._started <= self._assignment.warmup
-        order = self._clients if self._started % 2 else self._clients[::-1]
-        replies = await asyncio.gather(*(client.replay(mirrored, held) for client in order))
-        replies = replies if self._started % 2 else replies[::-1]
+        turn = 1 if self._started % 2 else -1
+        replies = await asyncio.gather(*(client.replay(mirrored, held) for client in self._clients[::turn]))
+        replies = replies[::turn]
         if cold:
             return Conclusion(finding=Finding(handled="warmup"))
         judged = self._judge.watched(*replies) if len(replies) == 1 else self._judge.compared(*replies)

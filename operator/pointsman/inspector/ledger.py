@@ -189,7 +189,7 @@ class Ledger(Collector):
         for key, one in found:
             missing.add_metric(key, one.missing)
             if isinstance(one, Histogram):
-                numbers.add_metric(key, one.cumulative(), one.sum)
+                numbers.add_metric(key, one.cumulative(), None)
             else:
                 for value, count in one.counts.items():
                     values.add_metric((*key, value), count)

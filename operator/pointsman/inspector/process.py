@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS: Final = 64 * 2**10  # as long as Envoy lets all headers together be
 _MOST_HEADERS: Final = 256
-_LINGER_SECONDS: Final = 2.0
+_LINGER_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Serving:
         self._assignment = assignment
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
-        self._stopping = False
+        self.stopping = False
         self.ledger = Ledger(assignment)
         self.port = settings.port
         self.probes_port = settings.probes_port
@@ -94,7 +94,7 @@ class Serving:
         await self._stack.aclose()
 
     def _stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
 
     def _probes(self) -> web.Application:
         app = web.Application()
@@ -107,7 +107,7 @@ class Serving:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        return web.Response(status=503, text="it stops\n") if self._stopping else web.Response(text="ok\n")
+        return web.Response(status=503, text="it stops\n") if self.stopping else web.Response(text="ok\n")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.ledger.text(), headers={"Content-Type": _TEXT})

@@ -35,7 +35,6 @@ class Histogram:
     def __init__(self, edges: Iterable[float]) -> None:
         self.edges = tuple(edges)
         self._cells = [0] * (len(self.edges) + 1)
-        self.sum = 0.0
         self.missing = 0
 
     def observe(self, value: object) -> None:
@@ -44,7 +43,6 @@ class Histogram:
             self.missing += 1
             return
         self._cells[bisect_left(self.edges, value)] += 1
-        self.sum += value
 
     def cumulative(self) -> list[tuple[str, int]]:
         """The `le` of each bucket and the count up to it."""
