@@ -58,7 +58,7 @@ def from_text(text: str) -> tuple[str, dict[str, Any]]:
 def _packed(value: Any) -> Any:
     if is_dataclass(value):
         return pack(value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return _packed(value.tolist())
     if isinstance(value, list | tuple):
         return [_packed(v) for v in value]
