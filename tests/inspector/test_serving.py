@@ -154,6 +154,14 @@ async def test_the_mirror_is_answered_while_the_versions_still_think() -> None:
         assert await here.handled() == {"compared": 1}
 
 
+async def test_whose_reply_is_whose_does_not_depend_on_what_comes_in_between() -> None:
+    async with world() as here:
+        await asyncio.gather(*(here.mirrors({"number": number, "candidate": ["fails"]}) for number in range(40)))
+        assert await here.handled() == {"failed": 40}
+        found = await here.series()
+    assert (found["replays_total", "ok", "s"], found["replays_total", "error", "c"]) == (40, 40)
+
+
 @pytest.mark.parametrize(
     ("candidate", "handled", "replayed"),
     [
