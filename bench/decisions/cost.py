@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from bench.decisions.report import Figure
-from pointsman.api.rolloutpolicy import Gate, RolloutFields, Signal
+from pointsman.api.gates import Gate, Signal
+from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.evidence import gate as gates
 from pointsman.evidence.model import Gate as AnyGate
 from pointsman.evidence.model import LatencyGate, LatencyLook, Look, RateGate, RateLook

@@ -18,7 +18,18 @@ class Examples:
 
 TEMPLATE = {"spec": {"containers": [{"name": "model", "image": "registry.example.com/churn:7"}]}}
 MODEL = {"version": "7"}
-CANARY, APPROVAL = {"canary": {"percent": 5}}, {"approval": {}}
+CANARY, APPROVAL, SHADOW = {"canary": {"percent": 5}}, {"approval": {}}, {"shadow": {"percent": 20}}
+ERRORS = {"name": "errors", "signal": "Errors"}
+AGREEMENT = {"name": "agreement", "signal": "Agreement"}
+DRIFT = {"name": "scores", "signal": "PredictionDrift"}
+REFUNDS = {
+    "bad": 'refunds_total{app="shop"}',
+    "total": 'orders_total{app="shop"}',
+    "arm": {"label": "model_version", "is": "Version"},
+}
+EVENTS = {"name": "refunds", "signal": "Events", "events": REFUNDS}
+HALF = {"query": "max(gpu_memory_ratio)", "max": "0.5"}
+THRESHOLD = {"name": "memory", "signal": "Threshold", "threshold": HALF}
 GATEWAY = {"name": "models", "namespace": "gateways"}
 
 UTILIZATION = {"type": "Utilization", "averageUtilization": 80}
@@ -123,11 +134,23 @@ EXAMPLES = {
         good=("request_seconds", "tgi_request_duration", "vllm:e2e_request_latency_seconds"),
     ),
     # --- steps
-    "write exactly one of `canary` and `approval` in a step": Examples(
-        bad=({}, {"hold": "5m"}, {**CANARY, **APPROVAL}), good=(CANARY, APPROVAL)
+    "write exactly one of `shadow`, `canary` and `approval` in a step": Examples(
+        bad=({}, {"hold": "5m"}, {**CANARY, **APPROVAL}, {**SHADOW, **CANARY}, {**SHADOW, **APPROVAL}),
+        good=(SHADOW, CANARY, APPROVAL),
+    ),
+    'write more than 0 and up to 100 percent, such as 20 or "0.5"': Examples(
+        bad=(0, 101, -5, "0", "0.00", "5%", "0.005", "all"), good=(1, 100, "0.5", "100")
+    ),
+    "write shadow steps before the first canary step: after it users see the candidate's answers": Examples(
+        bad=({"steps": [CANARY, SHADOW]}, {"steps": [SHADOW, CANARY, APPROVAL, SHADOW]}),
+        good=({"steps": [SHADOW, APPROVAL, SHADOW, CANARY]}, {"steps": [SHADOW]}, {"steps": [SHADOW, APPROVAL]}),
+    ),
+    "add a shadow step, or remove the gates of signal Agreement and PredictionDrift: they compare mirrored requests": Examples(
+        bad=({"steps": [CANARY], "gates": [AGREEMENT]}, {"steps": [CANARY, APPROVAL], "gates": [ERRORS, DRIFT]}),
+        good=({"steps": [SHADOW], "gates": [AGREEMENT, DRIFT]}, {"steps": [CANARY], "gates": [ERRORS, EVENTS]}),
     ),
     "remove `hold`: an approval waits for a person": Examples(
-        bad=({**APPROVAL, "hold": "5m"},), good=({**CANARY, "hold": "5m"},)
+        bad=({**APPROVAL, "hold": "5m"},), good=({**CANARY, "hold": "5m"}, {**SHADOW, "hold": "5m"})
     ),
     'write more than 0 and less than 100 percent, such as 5 or "0.5"; promotion follows the last step': Examples(
         bad=(0, 100, -5, 101, "0", "0.00", "100", "5%", "0.005", "five"), good=(1, 99, "0.5", "99.99", "33.3")
@@ -140,11 +163,12 @@ EXAMPLES = {
         good=({"steps": [{"canary": {"percent": "0.5"}}, APPROVAL, {"canary": {"percent": 10}}, APPROVAL]},),
     ),
     "remove `gates`, or add a canary step: with approvals only there is no traffic to compare": Examples(
-        bad=({"steps": [APPROVAL], "gates": [{"name": "errors", "signal": "Errors"}]},),
+        bad=({"steps": [APPROVAL], "gates": [ERRORS]},),
         good=(
             {"steps": [APPROVAL]},
             {"steps": [APPROVAL], "gates": []},
-            {"steps": [APPROVAL, CANARY], "gates": [{"name": "errors", "signal": "Errors"}]},
+            {"steps": [APPROVAL, CANARY], "gates": [ERRORS]},
+            {"steps": [SHADOW, APPROVAL], "gates": [AGREEMENT]},
         ),
     ),
     'write maxSurge: "100%", or add a canary step: with approvals only everything moves at once': Examples(
@@ -175,6 +199,154 @@ EXAMPLES = {
             {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
             {"name": "errors", "signal": "Errors", "tolerance": {"points": "1"}},
         ),
+    ),
+    "write `points` instead of `ratio`: drift is by how many points a tail of the predictions moves": Examples(
+        bad=({**DRIFT, "tolerance": {"ratio": "1.2"}}, {**DRIFT, "tolerance": {"ratio": "1.2", "points": "1"}}),
+        good=({**DRIFT, "tolerance": {"points": "5"}},),
+    ),
+    "remove `source`: only Errors and latency signals are measured by the Runtime or the Gateway": Examples(
+        bad=({**AGREEMENT, "source": "Runtime"}, {**EVENTS, "source": "Gateway"}, {**THRESHOLD, "source": "Runtime"}),
+        good=({**ERRORS, "source": "Gateway"}, {"name": "latency", "signal": "Latency", "source": "Runtime"}),
+    ),
+    "remove `atLeast` and `slices`: only the signal Agreement has them": Examples(
+        bad=({**ERRORS, "atLeast": "99"}, {**DRIFT, "slices": {"header": "x-tenant"}}),
+        good=({**AGREEMENT, "atLeast": "99", "slices": {"header": "x-tenant"}},),
+    ),
+    "remove `tolerance`: Agreement has `atLeast`, and a threshold its own `min` and `max`": Examples(
+        bad=({**AGREEMENT, "tolerance": {"points": "1"}}, {**THRESHOLD, "tolerance": {"points": "1"}}),
+        good=({**AGREEMENT, "atLeast": "98"}, {**EVENTS, "tolerance": {"points": "1"}, "harm": {"ratio": "2"}}),
+    ),
+    "remove `harm`: with Agreement, PredictionDrift and Threshold what is not inside the limit is harm": Examples(
+        bad=(
+            {**AGREEMENT, "harm": {"ratio": "2"}},
+            {**DRIFT, "harm": {"points": "9"}},
+            {**THRESHOLD, "harm": {"points": "1"}},
+        ),
+        good=({**EVENTS, "harm": {"ratio": "2"}},),
+    ),
+    "write `events` with the signal Events, and with no other one": Examples(
+        bad=({"name": "refunds", "signal": "Events"}, {**ERRORS, "events": REFUNDS}), good=(EVENTS,)
+    ),
+    "write `threshold` with the signal Threshold, and with no other one": Examples(
+        bad=({"name": "memory", "signal": "Threshold"}, {**ERRORS, "threshold": HALF}), good=(THRESHOLD,)
+    ),
+    "give `slices` to one gate only: requests are told apart in one way": Examples(
+        bad=(
+            {
+                "steps": [SHADOW],
+                "gates": [
+                    {**AGREEMENT, "slices": {"header": "x-tenant"}},
+                    {**AGREEMENT, "name": "by-country", "slices": {"path": "/country"}},
+                ],
+            },
+        ),
+        good=(
+            {
+                "steps": [SHADOW],
+                "gates": [{**AGREEMENT, "slices": {"header": "x-tenant"}}, {**AGREEMENT, "name": "all"}],
+            },
+        ),
+    ),
+    "write exactly one of `header` and `path` in `slices`": Examples(
+        bad=({}, {"max": 20}, {"header": "x-tenant", "path": "/tenant"}),
+        good=({"header": "x-tenant"}, {"path": "/tenant", "max": 20}),
+    ),
+    "write the name of a header, such as x-tenant: letters, digits, `-` and `_`": Examples(
+        bad=("x tenant", "x-tenant:", ":path", "-x", ""), good=("x-tenant", "X-Tenant", "x_1")
+    ),
+    "write a JSON pointer that begins with `/`, such as /inputs/0/data/3": Examples(
+        bad=("inputs", "$.inputs[0]", "/a~2", "#/a", ""), good=("/inputs/0/data/3", "/a~1b/~0", "/")
+    ),
+    'write a percentage in quotes from "50" to "99.999", such as "99": that every answer agrees is never proven': Examples(
+        bad=("100", "49.9", "99.9999", "99%", ""), good=("99", "99.9", "50")
+    ),
+    "write the name of a Prometheus label: letters, digits and `_`, not `__` at the start": Examples(
+        bad=("model-version", "__name__", "7", "", "a.b"), good=("model_version", "_v", "V7")
+    ),
+    'write `min` or `max`, such as max: "0.9": what to compare with': Examples(
+        bad=({"query": "up"}, {"query": "up", "for": "5m"}), good=(HALF, {"query": "up", "min": "1"})
+    ),
+    "write a `max` above `min`: between them is where the answer should be": Examples(
+        bad=({"query": "up", "min": "1", "max": "1"}, {"query": "up", "min": "2", "max": "-1"}),
+        good=({"query": "up", "min": "-1", "max": "0"},),
+    ),
+    'write a decimal number in quotes, such as "0.9"': Examples(
+        bad=("1e3", ".5", "90%", "--1", "+1", ""), good=("0.9", "-40", "1000000000")
+    ),
+    # --- answers that are compared
+    "write the name of an output, such as predict, or a JSON pointer, such as /choices/0/text": Examples(
+        bad=("", " predict", "predict "), good=("predict", "/choices/0/text", "my output")
+    ),
+    'write a number from "0" up in quotes, such as "0.001"': Examples(
+        bad=("-1", "1e-6", ""), good=("0", "0.001", "10")
+    ),
+    'write a percentage in quotes above "0" and up to "100", such as "80"': Examples(
+        bad=("0", "100.1", "80%", ""), good=("80", "100", "0.5")
+    ),
+    "write `output`, what of the answer to compare; only Bytes has none: it compares whole answers": Examples(
+        bad=({"kind": "Label"}, {"kind": "Bytes", "output": "predict"}),
+        good=({"kind": "Label", "output": "predict"}, {"kind": "Bytes"}),
+    ),
+    "write `atMost`, the largest distance, with the kind Vector, and with no other one": Examples(
+        bad=({"kind": "Vector", "output": "embedding"}, {"kind": "Numeric", "output": "predict", "atMost": "1"}),
+        good=({"kind": "Vector", "output": "embedding", "atMost": "0.1", "distance": "Cosine"},),
+    ),
+    "write `k`, how many of the best are compared, with the kind TopK, and with no other one": Examples(
+        bad=({"kind": "TopK", "output": "scores"}, {"kind": "Label", "output": "predict", "k": 3}),
+        good=({"kind": "TopK", "output": "scores", "k": 5, "atLeast": "80"},),
+    ),
+    "remove `absolute`: only the kind Numeric has it": Examples(
+        bad=({"output": "predict", "kind": "Label", "absolute": "1"},),
+        good=({"output": "predict", "kind": "Numeric", "absolute": "1", "relative": "0.1"},),
+    ),
+    "remove `relative`: only the kind Numeric has it": Examples(
+        bad=({"output": "text", "kind": "Text", "relative": "1"},),
+    ),
+    "remove `distance`: only the kind Vector has it": Examples(
+        bad=({"output": "predict", "kind": "Numeric", "distance": "Cosine"},),
+    ),
+    "remove `atLeast`: only the kind TopK has it": Examples(
+        bad=({"output": "predict", "kind": "Label", "atLeast": "80"},),
+    ),
+    "remove `form`: only the kind Text has it": Examples(
+        bad=({"kind": "Bytes", "form": "Exact"},),
+        good=({"output": "text", "kind": "Text", "form": "Normalised"},),
+    ),
+    "write exactly one of `configMap` and `path` in `reference`": Examples(
+        bad=({}, {"configMap": "churn-7", "path": "reference.json"}),
+        good=({"configMap": "churn-7"}, {"path": "reference.json"}),
+    ),
+    "write the path of a file beside the model, such as reference.json, without `/` at the start and `..`": Examples(
+        bad=("/mnt/models/reference.json", "../reference.json", "a/../b", "a b.json", ""),
+        good=("reference.json", "drift/reference.json", ".pointsman/a..b.json"),
+    ),
+    "write reference.configMap, or a `storageUri`: without one there is nothing beside the model": Examples(
+        bad=({"version": "7", "reference": {"path": "reference.json"}},),
+        good=(
+            {"version": "7", "reference": {"configMap": "churn-7"}},
+            {"version": "7", "storageUri": "pvc://models/churn/7", "reference": {"path": "reference.json"}},
+        ),
+    ),
+    # --- after a promotion
+    'write percentage points in quotes above "0" and up to "100", such as "3"': Examples(
+        bad=("0", "0.0", "101", "3%", ""), good=("3", "0.5", "100")
+    ),
+    "write days or whole hours, such as 30d or 720h": Examples(
+        bad=("0d", "30", "1d12h", "90m", "1.5d", ""), good=("30d", "720h", "1h")
+    ),
+    "write a URL such as https://hooks.example.com/path, without user, password and fragment": Examples(
+        bad=(
+            "hooks.example.com",
+            "ftp://hooks.example.com",
+            "https://user:secret@hooks.example.com",
+            "https://hooks.example.com/#a",
+            "https://",
+            "https://hooks.example.com/a b",
+        ),
+        good=("https://hooks.example.com", "http://hooks.ml:8080/a?b=c", "http://[fd00::1]:80/a", "https://10.0.0.1/"),
+    ),
+    "write a key of a Secret: letters, digits, `-`, `_` and `.`": Examples(
+        bad=("a/b", "a b", ""), good=("token", "webhook.token", "TOKEN_1")
     ),
     'write a `ratio`, such as "1.5", or `points`, such as "0.1"': Examples(bad=({},), good=({"ratio": "1.5"},)),
     'a tolerance needs room: a ratio above "1", such as "1.5", or points above "0", such as "0.1"': Examples(
@@ -291,11 +463,15 @@ METRICS = {
     "timePerOutputToken": {"histogram": "token_seconds", "unit": "s", "match": {"path": "/infer"}},
 }
 ROLLOUT = {
-    "steps": [{"canary": {"percent": 5}, "hold": "5m"}, APPROVAL],
+    "steps": [{"shadow": {"percent": 20}, "hold": "5m"}, {"canary": {"percent": 5}, "hold": "5m"}, APPROVAL],
     "gates": [
         {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "harm": {"ratio": "1.5"}},
         {"name": "errors", "signal": "Errors", "source": "Gateway", "required": False},
         {"name": "first-token", "signal": "TimeToFirstToken", "quantiles": ["0.5", "0.99"]},
+        {**AGREEMENT, "atLeast": "99", "slices": {"header": "x-tenant", "max": 20}},
+        {**DRIFT, "tolerance": {"points": "5"}},
+        {**EVENTS, "tolerance": {"points": "1"}},
+        {**THRESHOLD, "threshold": {**HALF, "min": "0", "for": "5m", "action": "Pause"}},
     ],
     "interval": "10s",
     "confidence": {"falseRollback": "1", "falsePromotion": "5"},
@@ -305,6 +481,35 @@ ROLLOUT = {
     "warmup": {"duration": "30s", "requests": 50},
     "progressDeadline": "10m",
     "keepPrevious": "30m",
+    "compare": {
+        "protocol": "OpenInference",
+        "comparators": [
+            {"output": "predict", "kind": "Numeric", "absolute": "0.01", "relative": "0.001"},
+            {"output": "embedding", "kind": "Vector", "distance": "Cosine", "atMost": "0.01"},
+            {"output": "scores", "kind": "TopK", "k": 5, "atLeast": "80"},
+            {"output": "text", "kind": "Text", "form": "Normalised"},
+            {"kind": "Bytes"},
+        ],
+        "forwardHeaders": ["authorization"],
+        "features": ["/inputs/0/data/3"],
+    },
+    "watch": {
+        "percent": 2,
+        "interval": "1m",
+        "meanTimeBetweenFalseAlarms": "30d",
+        "tolerance": {"points": "3"},
+        "onPredictionDrift": "Alert",
+    },
+    "notify": [
+        {
+            "webhook": {
+                "url": "https://hooks.example.com/pointsman",
+                "secretRef": {"name": "hook", "key": "token"},
+                "allowPrivate": False,
+            },
+            "on": ["RolledBack", "Promoted", "Undecided", "Drifted"],
+        }
+    ],
 }
 EACH_POD = {"type": "AverageValue", "averageValue": 10}
 PER_SECOND: Object = {"metric": {"name": "requests_per_second"}, "target": EACH_POD}
@@ -321,7 +526,11 @@ SCALING: dict[str, Object] = {
 }
 SPECS: dict[str, Object] = {
     "ModelDeployment": {
-        "model": {"version": "7", "storageUri": "pvc://models/churn/7"},
+        "model": {
+            "version": "7",
+            "storageUri": "pvc://models/churn/7",
+            "reference": {"path": "reference.json"},
+        },
         "template": TEMPLATE,
         "port": "http",
         "metrics": METRICS,
@@ -341,6 +550,7 @@ SPECS: dict[str, Object] = {
         "formats": [{"name": "sklearn", "autoSelect": True}],
         "template": TEMPLATE,
         "port": "http",
+        "protocol": "OpenInference",
         "metrics": METRICS,
     },
     "RolloutPolicy": ROLLOUT,

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from pointsman.api.gates import Gate
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate
 from pointsman.prometheus.reader import Reader
 from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold

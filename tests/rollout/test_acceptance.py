@@ -199,3 +199,41 @@ def test_a_refused_route_or_service_is_said_and_tried_again() -> None:
     assert 'conflict with "kubectl"' in said.message
     world.reconcile()
     assert world.condition("Accepted") == ("True", "Accepted")
+
+
+SHADOWED = with_rollout(steps=[{"shadow": {"percent": 20}}, {"canary": {"percent": 5}}])
+SPEAKING = {"mlserver": runtime(protocol="OpenInference")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "runtimes", "reason", "says"),
+    [
+        (
+            {**SHADOWED, "traffic": None},
+            SPEAKING,
+            "ShadowUnanswerable",
+            "steps[0].shadow mirrors requests at a Gateway",
+        ),
+        ({**with_rollout(watch={}), "traffic": None}, SPEAKING, "ShadowUnanswerable", "watch mirrors requests"),
+        (SHADOWED, {"mlserver": MLSERVER}, "ProtocolUnknown", "(or KServeV1, OpenAI, Json) in ModelRuntime mlserver"),
+        (SHADOWED, SPEAKING, "NotSupported", "does not carry out steps[0].shadow yet"),
+        (with_rollout(watch={}), SPEAKING, "NotSupported", "does not carry out watch yet"),
+        (
+            with_rollout(notify=[{"webhook": {"url": "https://hooks.example.com"}, "on": ["Drifted"]}]),
+            SPEAKING,
+            "NotSupported",
+            "does not carry out notify yet",
+        ),
+    ],
+)
+def test_a_policy_that_mirrors_needs_a_gateway_and_a_protocol(
+    changes: dict[str, Any], runtimes: dict[str, Any], reason: str, says: str
+) -> None:
+    world = World(
+        spec={key: value for key, value in {**spec(), **changes}.items() if value is not None}, runtimes=runtimes
+    )
+    world.apply(version="1")
+    world.run(5)
+    assert world.condition("Accepted") == ("False", reason)
+    assert says in world.message("Accepted")
+    assert not world.pods

@@ -13,6 +13,15 @@ from tests.rollout.examples import MLSERVER
 
 METRICS = Metrics.model_validate(MLSERVER["metrics"])
 APPROVAL = {"approval": {}}
+SHADOW = {"shadow": {"percent": 20}, "hold": "5m"}
+AGREEMENT = {"name": "agreement", "signal": "Agreement"}
+WATCH = {
+    "percent": 2,
+    "interval": "1m",
+    "meanTimeBetweenFalseAlarms": "30d",
+    "tolerance": {"points": "3"},
+    "onPredictionDrift": "Alert",
+}
 
 
 def in_force(inline: dict[str, Any] | None = None, named: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -65,26 +74,66 @@ def test_a_runtime_without_latency_has_no_latency_gate_by_default() -> None:
             {"duration": "5s", "requests": 7},  # structs are merged
         ),
         ("gates", {"steps": [APPROVAL]}, None, []),  # blue/green: a person compares
+        (
+            "gates",
+            {"steps": [SHADOW], "gates": [{**AGREEMENT, "slices": {"header": "x-tenant"}}]},
+            None,
+            [{**AGREEMENT, "atLeast": "99", "slices": {"header": "x-tenant", "max": 20}, "required": True}],
+        ),
+        (
+            "gates",
+            {"gates": [{"name": "memory", "signal": "Threshold", "threshold": {"query": "up", "min": "1"}}]},
+            None,
+            [
+                {
+                    "name": "memory",
+                    "signal": "Threshold",
+                    "threshold": {"query": "up", "min": "1", "for": "5m", "action": "Pause"},
+                    "required": True,
+                }
+            ],
+        ),
+        ("watch", {"watch": {"percent": 5}}, {"watch": {"interval": "5m"}}, {**WATCH, "percent": 5, "interval": "5m"}),
+        ("compare", {"steps": [SHADOW]}, {"compare": {"features": ["/a"]}}, {"features": ["/a"]}),
     ],
 )
 def test_layers(field: str, inline: dict[str, Any] | None, named: dict[str, Any] | None, found: object) -> None:
     assert in_force(inline, named)[field] == found
 
 
-def test_what_is_frozen_needs_no_default_later() -> None:
+@pytest.mark.parametrize(
+    ("inline", "protocol"),
+    [
+        ({"steps": [SHADOW]}, "OpenAI"),  # the runtime's
+        ({"watch": {}}, "OpenAI"),
+        ({"steps": [SHADOW], "compare": {"protocol": "Json"}}, "Json"),  # the policy's wins
+        ({}, None),  # nobody compares, so nobody asks
+    ],
+)
+def test_bodies_are_read_as_the_runtime_says_where_the_policy_does_not(
+    inline: dict[str, Any], protocol: str | None
+) -> None:
+    compare = effective(RolloutFields.model_validate(inline), None, METRICS, "OpenAI").compare
+    assert (compare and compare.protocol) == protocol
+
+
+@pytest.mark.parametrize("inline", [{}, {"steps": [SHADOW, APPROVAL], "gates": [AGREEMENT], "watch": {}}])
+def test_what_is_frozen_needs_no_default_later(inline: dict[str, Any]) -> None:
     """An operator with other defaults reads the same policy from the revision."""
-    frozen = effective(None, None, METRICS)
+    frozen = effective(RolloutFields.model_validate(inline), None, METRICS, "OpenAI")
     assert effective(frozen, None, None) == frozen
 
 
-def test_an_approval_keeps_the_share_of_the_step_before() -> None:
-    steps = [APPROVAL, canary(5), APPROVAL, canary(50)]
+def test_an_approval_keeps_the_shares_of_the_step_before() -> None:
+    steps = [APPROVAL, SHADOW, APPROVAL, canary(5), APPROVAL, canary(50)]
     stages = resolve(effective(RolloutFields.model_validate({"steps": steps}), None, METRICS)).stages
-    assert [(stage.kind, stage.share) for stage in stages] == [
-        ("Approval", 0),
-        ("Canary", 500),
-        ("Approval", 500),
-        ("Canary", 5000),
+    assert [(stage.kind, stage.share, stage.mirror) for stage in stages] == [
+        ("Approval", 0, 0),
+        ("Shadow", 0, 2000),
+        ("Approval", 0, 2000),
+        ("Canary", 500, 0),
+        ("Approval", 500, 0),
+        ("Canary", 5000, 0),
     ]
 
 
@@ -103,6 +152,14 @@ def test_an_approval_keeps_the_share_of_the_step_before() -> None:
         ({"steps": [APPROVAL]}, 4, 'need capacity.maxSurge "100%"'),
         ({"steps": [APPROVAL], "capacity": {"maxSurge": "100%"}}, 4, None),
         ({"steps": [APPROVAL], "capacity": {"maxSurge": 4}}, 4, None),
+        ({"steps": [SHADOW, APPROVAL], "gates": [AGREEMENT]}, 4, None),
+        ({"gates": [AGREEMENT]}, 4, "gate 'agreement' of signal Agreement compares answers to mirrored requests"),
+        ({"compare": {"protocol": "Json", "comparators": [{"kind": "Bytes"}]}}, 4, None),
+        (
+            {"compare": {"protocol": "Json", "comparators": [{"kind": "Label", "output": "label"}]}},
+            4,
+            "compare.comparators[0].output: with protocol Json write a JSON pointer, such as /label",
+        ),
         (
             {"steps": [APPROVAL], "capacity": {"maxSurge": "100%"}, "gates": [{"name": "e", "signal": "Errors"}]},
             4,

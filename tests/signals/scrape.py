@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pointsman.api.gates import Gate
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate
 from pointsman.signals.counts import Look, look
 from pointsman.signals.profiles import Question, Shape, Unanswerable, ask, gateway
 from pointsman.signals.queries import Plan, Query, plan

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from pointsman.api.rolloutpolicy import Gate
+from pointsman.api.gates import Gate
 from pointsman.signals.counts import look
 from pointsman.signals.queries import Span, plan, span
 from pointsman.signals.reading import LatencyPast, NoData, Past, RatePast, Watch

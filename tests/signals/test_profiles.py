@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from pointsman.api.gates import Gate, Signal, Source
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate, Signal, Source
 from pointsman.signals.profiles import ENVOY_GATEWAY, Gateway, Question, Shape, Unanswerable, ask, gateway
 
 ALL = Metrics.model_validate(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pointsman.api.gates import Gate
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import Gate
 from pointsman.signals.queries import Labels, plan, promql
 from pointsman.signals.reading import Watch
 from tests.signals.scrape import (

@@ -12,12 +12,13 @@ Status = Literal["True", "False", "Unknown"]
 
 MESSAGE_LIMIT = 2048
 
-# Types, all of them positive but for kstatus's Stalled.
+# Types, all of them positive but for kstatus's Stalled and Drifted.
 ACCEPTED = "Accepted"
 READY = "Ready"
 UP_TO_DATE = "UpToDate"
 OBSERVED = "Observed"
 PAUSED = "Paused"
+DRIFTED = "Drifted"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
 

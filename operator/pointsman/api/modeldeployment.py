@@ -11,7 +11,7 @@ from pointsman.api.modelruntime import Metrics, PodTemplate
 from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.api.values import ApiModel, Label, Name, Percent, PortRef, Time
 
-Phase = Literal["Preparing", "Warming", "Canary", "AwaitingApproval", "Promoting", "RollingBack"]
+Phase = Literal["Preparing", "Warming", "Shadow", "Canary", "AwaitingApproval", "Promoting", "RollingBack"]
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
 
 NAME_LIMIT = 54  # of a ModelDeployment: `<name>-<8 hex>` has to be a label value and the name of a Service (63)
@@ -44,6 +44,30 @@ StorageUri = Annotated[
 ]
 
 
+FilePath = Annotated[
+    str,
+    matching(
+        r"^[^/\s]\S*$",
+        "write the path of a file beside the model, such as reference.json, without `/` at the start and `..`",
+        max_length=512,
+        also=r"!self.matches('(^|/)[.][.]?(/|$)')",
+    ),
+]
+
+
+class Reference(ApiModel):
+    """What inputs and predictions looked like in training: a file that `pointsman reference build` makes."""
+
+    config_map: Name | None = Field(None, description="A ConfigMap of this namespace with the key `reference.json`.")
+    path: FilePath | None = Field(None, description="A file beside the model, at the storageUri.")
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.configMap) != has(self.path)", "write exactly one of `configMap` and `path` in `reference`"),
+        )
+    )
+
+
 class Model(ApiModel):
     """Which model, and where its files are."""
 
@@ -52,6 +76,18 @@ class Model(ApiModel):
     storage_uri: StorageUri | None = Field(
         None,
         description="pvc://claim/path, oci://image or what the storage initializer fetches; none: the image has it.",
+    )
+    reference: Reference | None = Field(
+        None, description="What inputs and predictions looked like in training; drift is measured from it."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.reference) || !has(self.reference.path) || has(self.storageUri)",
+                "write reference.configMap, or a `storageUri`: without one there is nothing beside the model",
+            ),
+        )
     )
 
 
@@ -191,6 +227,7 @@ class RolloutStatus(ApiModel):
     )
     step: int = Field(0, description="The policy's step, from 1; 0 before the first.")
     percent: Percent = Field(0, description="The candidate's share that the operator has decided on.")
+    shadow_percent: Percent = Field(0, description="The share of the requests that is mirrored.")
     reason: Text | None = Field(None, description="While Promoting: what decided it.")
     started_at: Time
     step_started_at: Time | None = None

@@ -62,8 +62,18 @@ class Calibration(ApiModel):
     assumed: bool = Field(False, description="The history was too short: dispersion and spread are assumed.")
 
 
+class SliceRecord(ApiModel):
+    """One slice of an Agreement gate."""
+
+    name: Annotated[str, Field(max_length=256)]
+    compared: int = 0
+    disagreed: int = 0
+    harm_evidence: Text | None = None
+    safety_evidence: Text | None = None
+
+
 class GateRecord(ApiModel):
-    """What one gate has seen, and what it says."""
+    """What one gate has seen, and what it says; of Agreement, requests are those compared, and bad ones disagreed."""
 
     name: Text
     signal: Text
@@ -77,6 +87,11 @@ class GateRecord(ApiModel):
     harm_evidence: Text | None = Field(None, description="log e; Harm at the rollout's bound.")
     safety_evidence: Text | None = Field(None, description="log e; Safe at the bound.")
     needed_requests: int | None = Field(None, description="Candidate requests still expected until Safe.")
+    slices: Annotated[list[SliceRecord], Field(max_length=51)] | None = Field(
+        None, description="Of Agreement; the last one is `other`."
+    )
+    value: Text | None = Field(None, description="Of Threshold: the answer furthest out, a decimal.")
+    held_since: Time | None = Field(None, description="Of Threshold: since when the answer is inside, or outside.")
     calibration: Calibration | None = Field(None, description="What was known of stable before; frozen at the start.")
     message: Text = ""
 

@@ -14,6 +14,9 @@ PodTemplate = Annotated[
 ]
 """A PodTemplateSpec. Not in the schema (it would be megabytes): the API server judges the finished Deployment by dry run."""
 
+Protocol = Literal["OpenInference", "KServeV1", "OpenAI", "Json"]
+"""How the bodies of requests and answers are written: OpenInference is version 2 of the protocol, Json any JSON, by paths."""
+
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 Matchers = Annotated[
     dict[str, Pattern],
@@ -109,6 +112,7 @@ class ModelRuntimeSpec(ApiModel):
     )
     template: PodTemplate = Field(description="PodTemplateSpec; the serving container is named `model`.")
     port: PortRef = Field(description="The port requests go to, by name or number.")
+    protocol: Protocol | None = Field(None, description="How bodies are read where answers are compared.")
     metrics: Metrics | None = Field(None, description="What the serving container exports.")
 
 

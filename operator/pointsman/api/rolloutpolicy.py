@@ -1,11 +1,14 @@
 """RolloutPolicy: the steps a candidate takes and the proof it has to give; the same fields stand inline in `rollout`."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from pointsman.api.cel import matching, rules
+from pointsman.api.comparison import Compare
 from pointsman.api.conditions import Conditions
+from pointsman.api.gates import COMPARED_SIGNALS, Gate
+from pointsman.api.notification import Notify
 from pointsman.api.values import (
     DECIMAL,
     DURATION,
@@ -13,57 +16,13 @@ from pointsman.api.values import (
     ApiModel,
     Duration,
     DurationOrZero,
-    Label,
+    Mirrored,
     Quota,
     int_or_string,
 )
+from pointsman.api.watching import Watch
 
-Signal = Literal["Errors", "Latency", "TimeToFirstToken", "TimePerOutputToken"]
-LATENCY_SIGNALS: Final[tuple[Signal, ...]] = ("Latency", "TimeToFirstToken", "TimePerOutputToken")
-"""The signals that are histograms of times and are judged by quantiles."""
-
-Source = Literal["Runtime", "Gateway"]
 WhenUndecided = Literal["Hold", "Rollback", "Promote"]
-
-_IS_LATENCY = f"self.signal in [{', '.join(repr(signal) for signal in LATENCY_SIGNALS)}]"
-_ROOM = (
-    "(has(self.ratio) && double(self.ratio) > 1.0) || (has(self.points) && double(self.points) > 0.0)",
-    'a tolerance needs room: a ratio above "1", such as "1.5", or points above "0", such as "0.1"',
-)
-
-
-Ratio = Annotated[
-    str,
-    matching(
-        DECIMAL,
-        'write a ratio of at least "1" in quotes: that many times as bad as stable is allowed',
-        max_length=13,
-        also="double(self) >= 1.0",
-    ),
-]
-Points = Annotated[
-    str,
-    matching(
-        DECIMAL,
-        'write percentage points in quotes from "0" to "100"',
-        max_length=13,
-        also="double(self) <= 100.0",
-    ),
-]
-
-
-class Limit(ApiModel):
-    """How much worse than stable: `ratio` times its rate plus `points` percentage points."""
-
-    ratio: Ratio | None = Field(None, description='Times stable\'s rate or quantile; "1" where it is not given.')
-    points: Points | None = Field(None, description="Percentage points on top; only for rates.")
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("has(self.ratio) || has(self.points)", 'write a `ratio`, such as "1.5", or `points`, such as "0.1"')
-        )
-    )
-
 
 Share = Annotated[
     int | str,
@@ -84,72 +43,31 @@ class CanaryStep(ApiModel):
     percent: Share = Field(description="Share of the requests.")
 
 
+class ShadowStep(ApiModel):
+    """Copies of live requests, answered by both versions and compared; users get stable's own answers."""
+
+    percent: Mirrored = Field(description="Share of the requests that is mirrored.")
+
+
 class ApprovalStep(ApiModel):
     """Wait for somebody to say yes."""
 
 
 class Step(ApiModel):
-    """One stage of a rollout: exactly one of canary and approval."""
+    """One stage of a rollout: exactly one of shadow, canary and approval."""
 
+    shadow: ShadowStep | None = None
     canary: CanaryStep | None = None
     approval: ApprovalStep | None = None
     hold: Duration | None = Field(None, description="At least this long at the step's share; 5m by default.")
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("has(self.canary) != has(self.approval)", "write exactly one of `canary` and `approval` in a step"),
+            (
+                "[has(self.shadow), has(self.canary), has(self.approval)].exists_one(given, given)",
+                "write exactly one of `shadow`, `canary` and `approval` in a step",
+            ),
             ("!has(self.approval) || !has(self.hold)", "remove `hold`: an approval waits for a person"),
-        )
-    )
-
-
-Quantile = Annotated[
-    str,
-    matching(
-        r"^0?\.[0-9]{1,6}$",
-        'write a quantile between 0 and 1 in quotes, such as "0.99"',
-        max_length=8,
-        also="double(self) > 0.0",
-    ),
-]
-"""A quantile level, as a string."""
-
-
-class Gate(ApiModel):
-    """One question asked at every look: is the candidate no worse in this signal?"""
-
-    name: Label
-    signal: Signal = Field(description="What is measured.")
-    source: Source | None = Field(None, description="Who measured it: the Runtime (default) or the Gateway.")
-    tolerance: Limit | None = Field(
-        None,
-        description="How much worse still counts as no worse; Safe is proof of staying inside it.",
-        json_schema_extra=rules(_ROOM),
-    )
-    harm: Limit | None = Field(
-        None,
-        description="Harm is proof of being worse than this; ratio 1.25 by default.",
-    )
-    quantiles: Annotated[list[Quantile], Field(min_length=1, max_length=8)] | None = Field(
-        None,
-        description='Quantiles that must be no slower, such as "0.5" and "0.99"; only for latency signals.',
-        json_schema_extra={"x-kubernetes-list-type": "set"},
-    )
-    required: bool | None = Field(None, description="Whether promotion waits for this gate; true by default.")
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                f"{_IS_LATENCY} || !has(self.quantiles)",
-                "remove `quantiles`: only the signals Latency, TimeToFirstToken and TimePerOutputToken have them",
-            ),
-            (
-                (
-                    f"!({_IS_LATENCY}) || !((has(self.tolerance) && has(self.tolerance.points)) || "
-                    "(has(self.harm) && has(self.harm.points)))"
-                ),
-                "write `ratio` instead of `points`: a latency signal is measured in times of stable's quantile",
-            ),
         )
     )
 
@@ -222,6 +140,7 @@ Steps = Annotated[list[Step], Field(min_length=1, max_length=20)]
 Gates = Annotated[list[Gate], Field(max_length=20)]
 
 _APPROVALS_ONLY = "(has(self.steps) && self.steps.all(s, has(s.approval)))"
+_COMPARED = f"g.signal in [{', '.join(repr(signal) for signal in COMPARED_SIGNALS)}]"
 
 
 class RolloutFields(ApiModel):
@@ -244,6 +163,9 @@ class RolloutFields(ApiModel):
     warmup: Warmup | None = None
     progress_deadline: Duration | None = Field(None, description="A candidate not ready for this long is rolled back.")
     keep_previous: DurationOrZero | None = Field(None, description="For this long the old version keeps spare pods.")
+    compare: Compare | None = Field(None, description="Shadow steps and `watch`: how answers are read and compared.")
+    watch: Watch | None = Field(None, description="What stays mirrored after a promotion; none by default.")
+    notify: Annotated[list[Notify], Field(max_length=8)] | None = Field(None, description="Who is told what.")
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -254,6 +176,21 @@ class RolloutFields(ApiModel):
                     " && double(a.canary.percent) == double(b.canary.percent))))"
                 ),
                 "write the canary percentages in rising order: the share only grows from step to step",
+            ),
+            (
+                ("!has(self.steps) || self.steps.filter(s, !has(s.approval)).map(s, has(s.canary) ? 1 : 0).isSorted()"),
+                "write shadow steps before the first canary step: after it users see the candidate's answers",
+            ),
+            (
+                (
+                    "!has(self.steps) || self.steps.exists(s, has(s.shadow)) || !has(self.gates)"
+                    f" || !self.gates.exists(g, {_COMPARED})"
+                ),
+                "add a shadow step, or remove the gates of signal Agreement and PredictionDrift: they compare mirrored requests",
+            ),
+            (
+                "!has(self.gates) || self.gates.filter(g, has(g.slices)).size() <= 1",
+                "give `slices` to one gate only: requests are told apart in one way",
             ),
             (
                 f"!{_APPROVALS_ONLY} || !has(self.gates) || self.gates.size() == 0",

@@ -23,7 +23,7 @@ WHOLE = 10_000  # basis points: all traffic
 PERCENT = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"
 DURATION = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$"  # with 16 characters never past Go's 292 years
 DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class ApiModel(BaseModel):
@@ -55,6 +55,18 @@ Percent = Annotated[
     ),
 ]
 """A percentage of traffic: `5` or `"0.5"`."""
+
+Mirrored = Annotated[
+    int | str,
+    int_or_string(
+        PERCENT,
+        "self > 0 && self <= 100",
+        'write more than 0 and up to 100 percent, such as 20 or "0.5"',
+        max_length=6,
+        also="double(self) > 0.0",
+    ),
+]
+"""A share of the requests that is copied: more than none of them."""
 
 Quota = Annotated[
     int | str,
@@ -92,6 +104,16 @@ Duration = Annotated[
 DurationOrZero = Annotated[str, matching(DURATION, "write a duration, such as 0s, 30s or 1h30m", max_length=16)]
 """A Go duration that may be `0s`."""
 
+LongDuration = Annotated[
+    str,
+    matching(
+        r"^([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h)$",
+        "write days or whole hours, such as 30d or 720h",
+        max_length=6,
+    ),
+]
+"""Days, or hours as Go writes them: `30d`, `720h`."""
+
 Name = Annotated[
     str,
     matching(
@@ -111,6 +133,26 @@ Label = Annotated[
     ),
 ]
 """A DNS label: the name of a namespace or of a gate."""
+
+HeaderName = Annotated[
+    str,
+    matching(
+        "^[a-zA-Z0-9][-_a-zA-Z0-9]*$",
+        "write the name of a header, such as x-tenant: letters, digits, `-` and `_`",
+        max_length=128,
+    ),
+]
+"""The name of an HTTP header, in any case."""
+
+JsonPointer = Annotated[
+    str,
+    matching(
+        "^(/([^~/]|~[01])*)+$",
+        "write a JSON pointer that begins with `/`, such as /inputs/0/data/3",
+        max_length=256,
+    ),
+]
+"""A place in a JSON document (RFC 6901)."""
 
 
 def _rfc3339(at: datetime) -> str:
@@ -140,8 +182,8 @@ def probability(percentage: float | str) -> float:
 
 @lru_cache(maxsize=1024)
 def seconds(duration: str) -> timedelta:
-    """`1h30m` -> timedelta."""
-    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", duration)
+    """`1h30m` or `30d` -> timedelta."""
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h|d)", duration)
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from pointsman.api.rolloutpolicy import Gate
+from pointsman.api.gates import Gate
 from pointsman.api.values import percent
 from pointsman.replay import history
 from pointsman.replay.recording import Arm, Kind, Pods, Recording

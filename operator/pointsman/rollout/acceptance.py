@@ -48,7 +48,7 @@ def target(observed: Observed) -> Target | Refusal:
         runtime = _runtime(observed)
         name = target_name(observed)
         finished = _finished(observed, name, runtime)
-        fields = _policy(observed, finished.metrics)
+        fields = _policy(observed, finished.metrics, runtime)
         found = Target(revision=name, runtime=runtime, finished=finished, fields=fields)
         for check in CHAIN:
             check(observed, found)
@@ -123,7 +123,7 @@ def _template(
     )
 
 
-def _policy(observed: Observed, metrics: Metrics | None) -> RolloutFields:
+def _policy(observed: Observed, metrics: Metrics | None, runtime: Runtime | None) -> RolloutFields:
     inline = observed.deployment.spec.rollout
     named = None
     if inline is not None and inline.policy is not None:
@@ -134,7 +134,7 @@ def _policy(observed: Observed, metrics: Metrics | None) -> RolloutFields:
                 f"spec.rollout.policy: no RolloutPolicy is named {inline.policy!r}; there are: {known}",
             )
         named = observed.policies[inline.policy]
-    return policies.effective(inline, named, metrics)
+    return policies.effective(inline, named, metrics, None if runtime is None else runtime.spec.protocol)
 
 
 def _coherent(observed: Observed, found: Target) -> None:
@@ -172,6 +172,44 @@ def _answerable(observed: Observed, found: Target) -> None:
             raise _Refused("GateUnanswerable", f"gate {gate.name!r} cannot be answered: {answer.reason}")
 
 
+def _mirrored(observed: Observed, found: Target) -> None:
+    """Whether requests can be mirrored and read, where a step or `watch` asks for it."""
+    asks = _mirrors(found.fields)
+    if asks is None:
+        return
+    if observed.deployment.spec.traffic is None:
+        raise _Refused(
+            "ShadowUnanswerable",
+            f"the rollout policy in force: {asks} mirrors requests at a Gateway, and without spec.traffic none passes one:"
+            " write spec.traffic, or leave it out",
+        )
+    if found.fields.compare is None or found.fields.compare.protocol is None:
+        source = "spec.rollout.compare.protocol" if found.runtime is None else f"ModelRuntime {found.runtime.name}"
+        raise _Refused(
+            "ProtocolUnknown",
+            f"the rollout policy in force: {asks} compares answers, and nobody says how to read them: write"
+            f" `protocol: OpenInference` (or KServeV1, OpenAI, Json) in {source}",
+        )
+
+
+def _mirrors(fields: RolloutFields) -> str | None:
+    """What in a policy mirrors requests; None: nothing does."""
+    for number, step in enumerate(fields.steps or ()):
+        if step.shadow is not None:
+            return f"steps[{number}].shadow"
+    return None if fields.watch is None else "watch"
+
+
+def _carried_out(_: Observed, found: Target) -> None:
+    """Refuse what can be written and is not done yet: a rollout that leaves it out in silence would claim too much."""
+    asks = _mirrors(found.fields) or ("notify" if found.fields.notify else None)
+    if asks is not None:
+        raise _Refused(
+            "NotSupported",
+            f"the rollout policy in force: this version of the operator does not carry out {asks} yet: leave it out",
+        )
+
+
 def _hostname_free(observed: Observed, _: Target) -> None:
     if observed.holder is not None:
         held = observed.holder
@@ -207,5 +245,7 @@ CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
     _answerable,
     _hostname_free,
     _gateways_exist,
+    _mirrored,
+    _carried_out,  # the one place that refuses shadow steps, `watch` and `notify` until the rollout carries them out
     _not_refused,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 
-from pointsman.api.rolloutpolicy import LATENCY_SIGNALS, Gate, Limit
+from pointsman.api.gates import LATENCY_SIGNALS, Gate, Limit
 from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pointsman.api.gates import LATENCY_SIGNALS, Gate
 from pointsman.api.modelrevision import Verdict
 from pointsman.api.modelruntime import Metrics
-from pointsman.api.rolloutpolicy import LATENCY_SIGNALS, Gate
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model

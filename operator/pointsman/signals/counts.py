@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
-from pointsman.api.rolloutpolicy import Source
+from pointsman.api.gates import Source
 from pointsman.signals import exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.profiles import Arm, Question, Shape

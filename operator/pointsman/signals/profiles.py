@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from pointsman.api.gates import Gate, Signal, Source
 from pointsman.api.modelruntime import LatencyMetric, Metrics
-from pointsman.api.rolloutpolicy import Gate, Signal, Source
 
 Unit: TypeAlias = Literal["s", "ms", "us"]
 Matchers: TypeAlias = tuple[tuple[str, str], ...]

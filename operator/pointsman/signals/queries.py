@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from pointsman.api.rolloutpolicy import Source
+from pointsman.api.gates import Source
 from pointsman.signals.profiles import Matchers, Shape
 from pointsman.signals.reading import Watch
 
