@@ -181,7 +181,7 @@ async def _round(operator: Program) -> float:
                 now, "pointsman_queue_length"
             ):
                 return time.perf_counter() - begun
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)  # rendering its metrics costs the operator some milliseconds, which are counted
 
 
 async def _edited(here: Place, name: str, draw: random.Random) -> float:

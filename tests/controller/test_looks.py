@@ -10,9 +10,9 @@ import pytest
 from pointsman.controller.keys import Key, deployment
 from pointsman.controller.looks import Looks, NoReader, aligned
 from pointsman.signals.profiles import Question, Shape
-from pointsman.signals.queries import Labels, Query, RangeQuery
+from pointsman.signals.queries import FAILED, PART, Labels, Query, RangeQuery
 from pointsman.signals.reading import NoData, Reading, Watch
-from pointsman.signals.samples import Answer, Failed, RangeAnswer
+from pointsman.signals.samples import Answer, Failed, RangeAnswer, Sample
 from tests.controller.fake import until
 
 BEGIN = datetime(2026, 1, 1, 10, 0, 3, tzinfo=UTC)
@@ -42,6 +42,7 @@ class Scene:
         self.delivered: list[tuple[str, Reading]] = []
         self.counted: list[tuple[int, int]] = []
         self.hold: asyncio.Event | None = None
+        self.failed: dict[str, int] = {}  # by candidate
         self.looks = Looks(
             self, lambda key, reading: self.delivered.append((key.name, reading)), labels=Labels(), gauge=self,
             clock=lambda: self.now,
@@ -53,7 +54,14 @@ class Scene:
         self.queries.append(len(asked))
         if self.hold is not None:
             await self.hold.wait()
-        return dict.fromkeys(asked, Failed("no answer"))
+        return dict.fromkeys(asked, self.samples() or Failed("no answer"))
+
+    def samples(self) -> tuple[Sample, ...]:
+        """What every query answers."""
+        return tuple(
+            Sample({"namespace": "ml", "pointsman_dev_revision": name, PART: FAILED}, float(count))
+            for name, count in self.failed.items()
+        )
 
     async def read_ranges(self, queries: Iterable[RangeQuery], at: datetime) -> dict[RangeQuery, RangeAnswer]:
         asked = list(queries)
@@ -99,6 +107,17 @@ async def test_all_that_are_due_are_read_together() -> None:
     assert await scene.at(29) == []
     assert scene.read_at == [at(7), at(12), at(28)]
     assert len(set(scene.queries)) == 1  # as many for one rollout as for three
+
+
+async def test_whose_candidate_has_failed_most_since_the_last_look_comes_first() -> None:
+    scene = Scene()
+    for name in ("a", "b", "c"):
+        scene.add(name)
+    scene.failed = {"a-2": 900, "b-2": 0, "c-2": 5}
+    assert set(await scene.at(7)) == {"a", "b", "c"}
+    scene.failed = {"a-2": 901, "b-2": 0, "c-2": 50}
+    scene.add("a")  # a reconcile in between
+    assert await scene.at(17) == ["c", "a", "b"]
 
 
 async def test_every_rollout_gets_its_reading_with_the_time_of_evaluation() -> None:

@@ -6,12 +6,13 @@ and what is irreversible names the resourceVersion that it saw.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from pointsman.api.names import DEPLOYMENT
 from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of
@@ -65,12 +66,12 @@ class Seen:
             version=meta["resourceVersion"],
             going="deletionTimestamp" in meta,
             owner=owner_of(obj),
-            packed=json.dumps(obj, separators=(",", ":")).encode(),
+            packed=to_json(obj),
         )
 
     def load(self) -> dict[str, Any]:
         """The object."""
-        obj: dict[str, Any] = json.loads(self.packed)
+        obj: dict[str, Any] = from_json(self.packed)
         return obj
 
 

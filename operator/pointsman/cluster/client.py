@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from pydantic_core import from_json
 
 from pointsman.api.names import MANAGER
 from pointsman.cluster.answers import Broke, error
@@ -207,7 +207,7 @@ class Client:
             self._tally(request.verb, request.kind.name, status)
         if status >= HTTPStatus.BAD_REQUEST:
             raise error(status, headers, body)
-        answer: dict[str, Any] = json.loads(body)
+        answer: dict[str, Any] = from_json(body)
         return answer
 
     async def _exchange(self, request: _Request) -> tuple[int, dict[str, str], bytes]:

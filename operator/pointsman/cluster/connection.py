@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
+from pydantic_core import from_json
 
 from pointsman.cluster.kinds import Json
 from pointsman.errors import Terminal
@@ -142,7 +143,7 @@ async def watching_session(client: ApiClient, listener: Listener) -> aiohttp.Cli
             return self
 
         async def json(self, **how: Any) -> Any:
-            answer = await super().json(**how)
+            answer = await super().json(**{**how, "loads": from_json})  # half the time of the standard library's
             if self.ok and "items" in answer:
                 listener.listed(self.url.path, answer, first="continue" not in self.url.query)
                 answer["items"] = []

@@ -57,6 +57,7 @@ class _Rollout:
     watch: Watch
     interval: timedelta
     due: datetime
+    failures: float = math.inf  # of the candidate, at the last look
 
 
 def _failures(answers: Mapping[Query, Answer] | Mapping[RangeQuery, RangeAnswer]) -> dict[str, str]:
@@ -97,11 +98,10 @@ class Looks:
             return
         known = self._rollouts.get(key)
         if known is not None and known.interval == interval:
-            due = known.due
-        else:
-            due = aligned(self._clock(), interval)
-            self._changed.set()
-        self._rollouts[key] = _Rollout(watch=watch, interval=interval, due=due)
+            self._rollouts[key] = replace(known, watch=watch)
+            return
+        self._rollouts[key] = _Rollout(watch=watch, interval=interval, due=aligned(self._clock(), interval))
+        self._changed.set()
 
     async def run(self) -> None:
         """Look until cancelled; a look that takes long delays the next one, and nothing else."""
@@ -125,7 +125,7 @@ class Looks:
             self._reader.read(plan.queries, now), self._reader.read_ranges(plan.ranges, now)
         )
         look = await asyncio.to_thread(counts.look, plan, answers, now, ranges=ranges)
-        for key, rollout in due.items():
+        for key, rollout in self._by_failures(due, look):
             if not self._still(key, rollout):
                 continue
             reading = await asyncio.to_thread(look.read, rollout.watch)  # nobody waits for a look, not a millisecond
@@ -134,6 +134,16 @@ class Looks:
         failed = _failures(answers) | _failures(ranges)
         self._tell(failed)
         self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())
+
+    def _by_failures(self, due: Mapping[Key, _Rollout], look: counts.Look) -> Iterable[tuple[Key, _Rollout]]:
+        """Those whose candidates failed most since their last look first: harm does not wait for hundreds of others."""
+        grown: dict[Key, float] = {}
+        for key, rollout in due.items():
+            failures = look.failures(rollout.watch)
+            grown[key] = failures - rollout.failures
+            if self._still(key, rollout):
+                self._rollouts[key] = replace(self._rollouts[key], failures=failures)
+        return sorted(due.items(), key=lambda one: grown[one[0]], reverse=True)
 
     def _still(self, key: Key, rollout: _Rollout) -> bool:
         """Whether the rollout has not ended, or become another one, meanwhile."""

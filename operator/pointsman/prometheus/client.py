@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
+from pydantic_core import from_json
 from requests.adapters import Retry
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
@@ -155,7 +155,7 @@ class Client(PrometheusConnect):
                 f"{self._name} answers with a redirect (HTTP {status}): is it a login page? Write the URL of Prometheus itself"
             )
         try:
-            answer = json.loads(body)
+            answer = from_json(body)
         except ValueError as error:
             what = "an HTML page" if body.lstrip()[:1] == b"<" else "something that is not JSON"
             raise QueryError(

@@ -81,6 +81,18 @@ class Look:
             else {one.gate: self._past(watch, one.stable) for one in watch.questions},
         )
 
+    def failures(self, watch: Watch) -> float:
+        """What the candidate's counters say that it has failed so far: for who is decided first, not for a verdict."""
+        owner = (watch.namespace, watch.candidate)
+        tables = [self.series[one.candidate] for one in watch.questions if one.candidate.signal == "Errors"]
+        return sum(
+            sample.value
+            for table in tables
+            if not isinstance(table, Failed)
+            for sample in table.get(owner, ())
+            if sample.labels.get(PART) == FAILED
+        )
+
     def _past(self, watch: Watch, shape: Shape) -> Past | NoData:
         """What this look says about the time before it."""
         long = span(watch)
