@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from pointsman import __version__
+from pointsman.cli import reference
 from pointsman.cli.outputs import Extent, Form, Noise, Output
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(reference.app)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer calls it so

@@ -26,6 +26,7 @@ HOURS = 168
 _HOUR, _MONDAY = 3600.0, 72  # seconds; hours from the Unix epoch's weekday, Thursday, to the week's begin
 _APART = 0.05  # of the requests between two edges, under which they say the same
 _RARE = 0.01  # share of a category under which it counts among the others
+_NONE = 0.001  # share under which there is as good as nothing beyond an edge
 _MISSED = 0.01  # allowed probability that any band misses the share by chance
 _CHI_MEDIAN = 0.4549  # median of chi-squared with one degree of freedom
 _SECOND = 1.5  # variance of a second difference, 1 + 1/4 + 1/4
@@ -160,13 +161,13 @@ def _coarse(profile: Profile) -> tuple[Bins, tuple[int, ...]]:
 
 
 def _telling(under: Numbers) -> list[int]:
-    """Return the edges that are apart by the requests between them, and those right below and above all requests.
+    """Return the edges that are apart by the requests between them, and those right below and above as good as all requests.
 
     Args:
         under: share of requests up to each edge.
     """
     kept, last = [], 0.0
-    below, above = int(np.searchsorted(under, _LEAST)) - 1, int(np.searchsorted(under, 1 - _LEAST))
+    below, above = int(np.searchsorted(under, _NONE)) - 1, int(np.searchsorted(under, 1 - _NONE))
     for i, share in enumerate(under):
         if i in (below, above) or (share - last >= _APART and share <= 1 - _APART / 2):
             kept.append(i)
