@@ -86,3 +86,7 @@ bench-controller: venv  ## the controller's figures beside their targets, on the
 .PHONY: bench-decisions
 bench-decisions: venv  ## error rates, power and exposure of the decisions beside rules in use, and what a look costs (QUICK=1: small sizes)
 	@$(PY) -m bench.decisions $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: bench-inspector
+bench-inspector: venv  ## the inspector's figures beside their targets, between trivial backends (QUICK=1: small sizes)
+	@$(PY) -m bench.inspector $(if $(QUICK),--quick)

@@ -101,6 +101,30 @@ async def exporter(*, seed: int, rate: float, log: str) -> AsyncIterator[Program
 
 
 @asynccontextmanager
+async def backend(*, log: str, name: str) -> AsyncIterator[Program]:
+    """A trivial model server."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.lab.plain", f"--port={port}"]
+    async with _running(name, command, port=port, log=log) as program:
+        await _answering(program, "/")
+        yield program
+
+
+@asynccontextmanager
+async def inspector(told: str, *, port: int, core: int, log: str) -> AsyncIterator[Program]:
+    """`python -m pointsman inspector` on one core; requests go to `port`, the program's own is that of its metrics."""
+    probes = free_port()
+    command = [
+        *("taskset", "--cpu-list", str(core), sys.executable, "-m", "pointsman", "inspector"),
+        *(f"--port={port}", f"--probes-port={probes}"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "POINTSMAN_INSPECTOR": told}
+    async with _running("inspector", command, port=probes, log=log, env=environment) as program:
+        await _answering(program, "/readyz")
+        yield program
+
+
+@asynccontextmanager
 async def prometheus(
     kubeconfig: Path, namespace: str, *, exporter: Program, scrape: str, log: str
 ) -> AsyncIterator[Program]:

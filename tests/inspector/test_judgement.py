@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.inspector.documents import MISSING, UnreadableError
-from pointsman.inspector.judgement import Judge, Reply
+from pointsman.inspector.documents import UnreadableError
+from pointsman.inspector.judgement import Asked, Judge, Reply
 from tests.inspector.test_assignment import CANDIDATE, told
 
 
@@ -91,9 +91,9 @@ def test_a_stable_answer_without_what_is_compared_is_unparsed_and_a_candidates_d
 
 
 def test_requests_have_to_be_json_unless_bytes_are_compared() -> None:
-    opaque = Judge(told(protocol="Json", comparators=[{"kind": "Bytes"}]))
-    assert opaque.request(b"\xff\xd8 a picture", "") is MISSING
-    assert opaque.request(b'{"a": 1}', "") == {"a": 1}
+    opaque = Judge(told(protocol="Json", comparators=[{"kind": "Bytes"}], features=["/a"]))
+    assert opaque.request(b"\xff\xd8 a picture", {}) == Asked(slice="", features=[None])
+    assert opaque.request(b'{"a": 1}', {}) == Asked(slice="", features=[1])
     assert opaque.compared(GARBAGE, GARBAGE).agreed is True
     with pytest.raises(UnreadableError):
-        Judge(told(protocol="Json")).request(b"\xff\xd8 a picture", "")
+        Judge(told(protocol="Json")).request(b"\xff\xd8 a picture", {})

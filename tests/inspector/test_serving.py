@@ -21,7 +21,8 @@ from tests.inspector.models import Model, serving
 from tests.inspector.test_assignment import told
 from tests.sizes import examples
 
-SECOND = {"concurrency": 64, "bytes": 2**16, "seconds": 0.5, "requestsPerSecond": 10_000}
+LIMITS = {"concurrency": 64, "bytes": 2**16, "seconds": 60, "requestsPerSecond": 10_000}
+SHORT = LIMITS | {"seconds": 0.5}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -73,7 +74,7 @@ async def world(*, grace: float = 0.2, **fields: Any) -> AsyncIterator[World]:
             "stable": {"revision": "s", "url": stable.url},
             "candidate": {"revision": "c", "url": candidate.url},
         }
-        assignment = told(**{"protocol": "Json", "limits": SECOND} | arms | fields)
+        assignment = told(**{"protocol": "Json", "limits": LIMITS} | arms | fields)
         async with (
             Serving(assignment, Settings(port=0, probes_port=0, grace=grace)) as inspector,
             _gateway(inspector) as gateway,
@@ -180,12 +181,10 @@ async def test_whose_reply_is_whose_does_not_depend_on_what_comes_in_between() -
     ],
 )
 async def test_whatever_a_candidate_does(candidate: list[Any], handled: str, replayed: str) -> None:
-    async with world() as here:
+    async with world(limits=SHORT if replayed == "timeout" else LIMITS) as here:
         await here.mirrors({"candidate": candidate})
         assert await here.handled() == {handled: 1}
-        found = await here.series()
-    assert found["replays_total", replayed, "c"] == 1
-    assert found["replays_total", "ok", "s"] == 1
+        assert (await here.series())["replays_total", replayed, "c"] == 1
 
 
 async def test_a_candidate_that_nobody_reaches() -> None:
@@ -231,7 +230,7 @@ async def test_a_request_without_an_end_is_too_large_and_the_next_one_is_served(
 
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_a_body_that_does_not_come(leaves: bool) -> None:  # noqa: FBT001
-    async with world() as here:
+    async with world(limits=LIMITS if leaves else SHORT) as here:
         _, writer = await asyncio.open_connection("127.0.0.1", here.inspector.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
         await writer.drain()
@@ -281,17 +280,18 @@ async def test_ten_thousand_header_values_are_other() -> None:
 
 
 async def test_what_has_no_room_is_shed_and_the_share_falls() -> None:
-    async with world(limits=SECOND | {"concurrency": 2, "seconds": 20}) as here:
+    async with world(limits=LIMITS | {"concurrency": 1}) as here:
         for number in range(10):
             await here.mirrors({"stable": ["waits"], "number": number})
         await until(lambda: here.inspector.ledger.share < 1)
+        assert len(here.stable.asked) == 1
         here.stable.release.set()
-        assert await here.handled() == {"compared": 2, "shed": 8}
+        assert await here.handled() == {"compared": 4, "shed": 6}
         assert 0 < (await here.series())["sample_ratio",] < 1
 
 
 async def test_so_many_a_second_are_replayed() -> None:
-    async with world(limits=SECOND | {"requestsPerSecond": 0.01}) as here:
+    async with world(limits=LIMITS | {"requestsPerSecond": 0.01}) as here:
         for _ in range(3):
             await here.mirrors({})
         handled = await here.handled()
@@ -314,7 +314,7 @@ async def test_when_it_stops_what_was_begun_is_finished() -> None:
 
 
 async def test_what_cannot_be_finished_in_time_is_abandoned() -> None:
-    async with world(limits=SECOND | {"seconds": 100}) as here:
+    async with world(grace=0.01) as here:
         await here.mirrors({"candidate": ["hangs"]})
         await here.mirrors({})
         await until(lambda: here.inspector.ledger.in_flight == 1)
@@ -331,7 +331,7 @@ BODIES = st.fixed_dictionaries({"stable": DEEDS, "candidate": DEEDS}) | st.sampl
 @settings(max_examples=examples(5), deadline=None)
 @given(st.lists(BODIES, min_size=1, max_size=12), st.integers(1, 6), st.booleans())
 async def test_every_request_that_is_received_has_one_outcome(bodies: list[Any], concurrency: int, stop: bool) -> None:  # noqa: FBT001
-    async with world(limits=SECOND | {"concurrency": concurrency, "seconds": 0.2}) as here:
+    async with world(limits=LIMITS | {"concurrency": concurrency, "seconds": 0.2}) as here:
         answered = await asyncio.gather(*(here.mirrors(body) for body in bodies), return_exceptions=True)
         if stop:
             await here.inspector.__aexit__()

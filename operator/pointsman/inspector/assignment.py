@@ -177,6 +177,11 @@ class Assignment(Part):
     scales: Scales = Scales()
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 0
 
+    @property
+    def counted_features(self) -> tuple[str, ...]:
+        """The features that were asked for, and those that have a scale."""
+        return tuple(dict.fromkeys((*self.features, *self.scales.features)))
+
     @model_validator(mode="after")
     def _two(self) -> Self:
         if self.candidate is not None and self.candidate.revision == self.stable.revision:

@@ -6,17 +6,17 @@ import asyncio
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import structlog
 from aiohttp import web
 
-from pointsman.inspector import sampling, slices
+from pointsman.inspector import sampling
 from pointsman.inspector.assignment import Assignment
 from pointsman.inspector.documents import UnreadableError
 from pointsman.inspector.headers import forwarded
-from pointsman.inspector.judgement import Conclusion, Finding, Handled, Judge
+from pointsman.inspector.judgement import Asked, Conclusion, Finding, Handled, Judge
 from pointsman.inspector.ledger import Ledger
 from pointsman.inspector.replaying import Client, Mirrored
 from pointsman.inspector.room import Holding, Room
@@ -24,7 +24,9 @@ from pointsman.inspector.sampling import Share, Tokens
 
 _log = structlog.get_logger(__name__)
 
-_HELD_BYTES: Final = 24 * 2**20
+_BODIES: Final = 8 * 2**20  # bytes: the largest body that may be allowed fits, and twice as much for its two answers
+_ANSWERS: Final = 2 * _BODIES
+_QUEUE: Final = 4  # requests that are begun for each that may be replayed at a time: traffic comes in bursts
 
 
 class _TurnedAwayError(Exception):
@@ -44,18 +46,19 @@ class Inspector:
         self._clients = clients
         self._ledger = ledger
         self._judge = Judge(assignment)
-        self._asked = frozenset(name.lower() for name in assignment.forward_headers)
-        self._room = Room(_HELD_BYTES)
+        self._credentials = frozenset(name.lower() for name in assignment.forward_headers)
+        self._bodies, self._answers = Room(_BODIES), Room(_ANSWERS)
         self._tokens = Tokens(assignment.limits.requests_per_second, now=time.monotonic())
         self._share = Share()
         self._taken = self._shed = 0
         self._started = 0
-        self._replays: set[asyncio.Task[Conclusion]] = set()
+        self._slots = asyncio.Semaphore(assignment.limits.concurrency)
+        self._begun: set[asyncio.Task[Conclusion]] = set()
 
     async def receive(self, request: web.BaseRequest) -> web.Response:
         """Answer a mirrored request as soon as it is there; what is done with it is done afterwards."""
         self._ledger.received += 1
-        held = self._room.holding()
+        held = self._bodies.holding()
         handled: Handled | None = "abandoned"
         try:
             await self._admit(request, held)
@@ -78,8 +81,8 @@ class Inspector:
 
     async def finish(self, seconds: float) -> None:
         """Let what was begun come to its end, for so long; the rest is abandoned."""
-        if self._replays:
-            _, late = await asyncio.wait(self._replays, timeout=seconds)
+        if self._begun:
+            _, late = await asyncio.wait(self._begun, timeout=seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -91,17 +94,19 @@ class Inspector:
         if not self._share.takes(sampling.place(identity, body)):
             raise _TurnedAwayError("sampled_out")
         self._taken += 1
-        if len(self._replays) >= self._limits.concurrency or not self._tokens.take(time.monotonic()):
+        if len(self._begun) >= _QUEUE * self._limits.concurrency or not self._tokens.take(time.monotonic()):
             raise self._full()
-        task = asyncio.create_task(self._inspect(request, body, held))
-        self._replays.add(task)
-        task.add_done_callback(lambda done: self._ended(done, held))
+        answers = self._answers.holding()
+        task = asyncio.create_task(self._inspect(request, body, answers))
+        self._begun.add(task)
+        task.add_done_callback(lambda done: self._ended(done, held, answers))
 
     async def _body(self, request: web.BaseRequest, held: Holding) -> bytes:
         parts: list[bytes] = []
-        size = request.content_length or 0
-        if size > self._limits.bytes:
+        known = request.content_length
+        if known is not None and known > self._limits.bytes:
             raise _TurnedAwayError("too_large")
+        self._hold(held, known or 0)
         size = 0
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -109,53 +114,54 @@ class Inspector:
                     size += len(part)
                     if size > self._limits.bytes:
                         raise _TurnedAwayError("too_large")
-                    if not held.take(len(part)):
-                        self._taken += 1
-                        raise self._full()
+                    if known is None:
+                        self._hold(held, len(part))
                     parts.append(part)
         except (TimeoutError, ConnectionError, aiohttp.ClientError, web.RequestPayloadError) as error:
             raise _TurnedAwayError("incomplete") from error
         return b"".join(parts)
 
+    def _hold(self, held: Holding, size: int) -> None:
+        if not held.take(size):
+            self._taken += 1
+            raise self._full()
+
     def _full(self) -> _TurnedAwayError:
         self._shed += 1
         return _TurnedAwayError("shed")
 
-    async def _inspect(self, request: web.BaseRequest, body: bytes, held: Holding) -> Conclusion:
+    async def _inspect(self, request: web.BaseRequest, body: bytes, answers: Holding) -> Conclusion:
         target = request.raw_path
         try:
-            document = self._judge.request(body, request.headers.get("Content-Encoding", ""))
+            asked = self._judge.request(body, request.headers)
         except UnreadableError:
             return Conclusion(finding=Finding(handled="unparsed"))
         if not target.startswith("/"):
             return Conclusion(finding=Finding(handled="unparsed"))
-        headers = forwarded(request.headers.items(), self._asked)
-        of = self._assignment.slices
-        return await self._replayed(
-            Mirrored(method=request.method, target=target, headers=headers, body=body),
-            held,
-            document=document,
-            value=slices.value(of, request.headers, document) if of is not None else "",
-        )
+        headers = forwarded(request.headers.items(), self._credentials)
+        mirrored = Mirrored(method=request.method, target=target, headers=headers, body=body)
+        async with self._slots:
+            return await self._replayed(mirrored, answers, asked)
 
-    async def _replayed(self, mirrored: Mirrored, held: Holding, *, document: Any, value: str) -> Conclusion:
+    async def _replayed(self, mirrored: Mirrored, answers: Holding, asked: Asked) -> Conclusion:
         """Both versions at the same moment, each first in every other request."""
         self._started += 1
         cold = self._started <= self._assignment.warmup
         turn = 1 if self._started % 2 else -1
-        replies = await asyncio.gather(*(client.replay(mirrored, held) for client in self._clients[::turn]))
+        replies = await asyncio.gather(*(client.replay(mirrored, answers) for client in self._clients[::turn]))
         replies = replies[::turn]
         if cold:
             return Conclusion(finding=Finding(handled="warmup"))
         judged = self._judge.watched(*replies) if len(replies) == 1 else self._judge.compared(*replies)
         if judged.handled == "shed":
             return Conclusion(finding=judged)
-        return Conclusion(finding=judged, replies=replies, slice=value, document=document)
+        return Conclusion(finding=judged, replies=replies, asked=asked)
 
-    def _ended(self, task: asyncio.Task[Conclusion], held: Holding) -> None:
+    def _ended(self, task: asyncio.Task[Conclusion], *held: Holding) -> None:
         """Counts a request whose task has ended, however it ended."""
-        held.release()
-        self._replays.discard(task)
+        for holding in held:
+            holding.release()
+        self._begun.discard(task)
         if task.cancelled():
             self._ledger.ended("abandoned")
         elif (error := task.exception()) is not None:

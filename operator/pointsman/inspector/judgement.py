@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from pointsman.inspector import comparators, documents, encodings, protocols
+from pointsman.inspector import comparators, documents, encodings, protocols, slices
 from pointsman.inspector.assignment import Assignment, Bytes, Comparator
-from pointsman.inspector.documents import UnreadableError
+from pointsman.inspector.documents import Scalar, UnreadableError
 from pointsman.inspector.outputs import Answer
 
 Outcome: TypeAlias = Literal["ok", "refused", "error", "timeout", "unreachable", "too_large", "shed"]
@@ -52,18 +52,31 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is counted of a request; its document is far larger and is not kept.
+
+    slice     what it has where the slices look
+    features  the value of each, or None
+    """
+
+    slice: str
+    features: Sequence[Scalar]
+
+
+NOTHING: Final = Asked(slice="", features=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """All that is counted of a request that was taken.
 
     replies   of stable and, where there is one, the candidate; none where they do not count
-    slice     what the request has where the slices look
-    document  of the request, or MISSING
+    asked     what the request said that is counted
     """
 
     finding: Finding
     replies: Sequence[Reply] = ()
-    slice: str = ""
-    document: Any = documents.MISSING
+    asked: Asked = NOTHING
 
 
 class Judge:
@@ -73,20 +86,27 @@ class Judge:
         self._protocol = assignment.protocol
         self._comparators: Sequence[Comparator] = assignment.comparators
         self._limit = assignment.limits.bytes
+        self._slices = assignment.slices
+        self._features = assignment.counted_features
         self._opaque = bool(assignment.comparators) and all(isinstance(one, Bytes) for one in assignment.comparators)
 
-    def request(self, body: bytes, encoding: str) -> Any:
-        """The document of a request; MISSING where only bytes are compared and it is none.
+    def request(self, body: bytes, headers: Mapping[str, str]) -> Asked:
+        """What is counted of a request; nothing of one that cannot be read where only bytes are compared.
 
         Raises:
             UnreadableError: it cannot be read, so nothing that is answered to it could be.
         """
+        document: Any = documents.MISSING
         try:
-            return documents.parse(encodings.decoded(body, encoding, self._limit))
+            document = documents.parse(encodings.decoded(body, headers.get("Content-Encoding", ""), self._limit))
         except UnreadableError:
-            if self._opaque:
-                return documents.MISSING
-            raise
+            if not self._opaque:
+                raise
+        found = (documents.at(document, pointer) for pointer in self._features)
+        return Asked(
+            slice=slices.value(self._slices, headers, document) if self._slices is not None else "",
+            features=[value if documents.is_scalar(value) else None for value in found],
+        )
 
     def watched(self, reply: Reply) -> Finding:
         """What the only reply of a watch amounts to."""

@@ -13,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from pointsman.inspector.assignment import Assignment
-from pointsman.inspector.documents import at
 from pointsman.inspector.judgement import FAILURES, HANDLED, REPLAYED, Conclusion, Handled, Reply
 from pointsman.inspector.outputs import Answer
 from pointsman.inspector.scales import Categories, Histogram, Predictions, counted
@@ -46,8 +45,7 @@ class Ledger(Collector):
         self._predictions = {one: Predictions(scales.predictions) for one in self._revisions}
         compared = (one.output for one in assignment.comparators if one.kind != "Bytes")
         self._outputs = tuple(dict.fromkeys((*scales.predictions, *compared)))
-        pointers = dict.fromkeys((*assignment.features, *scales.features))
-        self._features = {pointer: counted(scales.features.get(pointer)) for pointer in pointers}
+        self._features = {pointer: counted(scales.features.get(pointer)) for pointer in assignment.counted_features}
         self.share = 1.0
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -68,14 +66,14 @@ class Ledger(Collector):
         self.handled[finding.handled] += 1
         if not conclusion.replies:
             return
-        names = self._slices(conclusion.slice)
+        names = self._slices(conclusion.asked.slice)
         for revision, reply in zip(self._revisions, conclusion.replies, strict=True):
             self._replayed(revision, reply, names)
         if finding.agreed is not None:
             for name in names:
                 self._comparisons[name, finding.agreed] += 1
-        for pointer, feature in self._features.items():
-            feature.observe(at(conclusion.document, pointer))
+        for feature, value in zip(self._features.values(), conclusion.asked.features, strict=True):
+            feature.observe(value)
         answers = [finding.stable, finding.candidate][: len(self._revisions)]
         for revision, answer in zip(self._revisions, answers, strict=True):
             if None not in answers and answer is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +20,7 @@ _KEPT_SECONDS: Final = 4.0  # model servers close a connection that is idle for 
 _CONNECT_SECONDS: Final = 5.0
 _HEADERS: Final = 64 * 2**10
 _READ: Final = 2**16
-_AT_ONCE: Final = 2**18
+_AT_ONCE: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +82,12 @@ class Client:
 
     async def _asked(self, mirrored: Mirrored, held: Holding, started: float) -> Reply:
         url = URL(self._base + mirrored.target, encoded=True)
+        data: bytes | AsyncIterator[memoryview] | None = mirrored.body or None
+        headers = mirrored.headers
+        if len(mirrored.body) > _AT_ONCE:
+            data, headers = _pieces(mirrored.body), [*headers, ("Content-Length", str(len(mirrored.body)))]
         async with self._session.request(
-            mirrored.method, url, headers=mirrored.headers, data=_data(mirrored.body), allow_redirects=False
+            mirrored.method, url, headers=headers, data=data, allow_redirects=False
         ) as response:
             body, outcome = await self._read(response, held)
             return Reply(
@@ -109,9 +112,11 @@ class Client:
         return b"".join(parts), None
 
 
-def _data(body: bytes) -> bytes | io.BytesIO | None:
-    """Large bodies go out in pieces, between which others are served."""
-    return io.BytesIO(body) if len(body) > _AT_ONCE else body or None
+async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+    """A large body as it is sent: in pieces, between which others are served, and which are no copies."""
+    whole = memoryview(body)
+    for start in range(0, len(body), _AT_ONCE):
+        yield whole[start : start + _AT_ONCE]
 
 
 def _reply(outcome: Outcome, started: float) -> Reply:
