@@ -83,6 +83,27 @@ def test_the_lowering_write_carries_the_decision() -> None:
     assert decided == f"{world.revision('2')}/1/Aborted/Aborted"
 
 
+@pytest.mark.parametrize("ends", ["aborted", "superseded"])
+def test_the_record_of_an_attempt_that_is_ended_holds_what_was_counted_until_then(ends: str) -> None:
+    world = serving(spec=rollout(steps=[canary(50, "10m")]))
+    world.apply(version="2")
+    assert world.run(300, until=phase("Canary", 1))
+    world.run(185)  # three minutes and some looks: the record is written once a minute
+    second = world.revision("2")
+    written = world.observed().revisions[second].status.attempts[0].gates[0].candidate_requests
+    if ends == "aborted":
+        world.annotate("abort", f"{second}/1")
+    else:
+        world.apply(version="3")
+    world.run(5)
+    (attempt,) = world.observed().revisions[second].status.attempts
+    assert attempt.outcome in ("Aborted", "Superseded")
+    counted = attempt.gates[0].candidate_requests
+    assert written is not None
+    assert counted is not None
+    assert counted > written
+
+
 def test_abort_when_stable_has_given_up_its_last_pod_and_there_is_no_surge() -> None:
     """The candidate serves until stable does, and makes room for stable's first pod."""
     world = serving(spec={**rollout(capacity={"maxSurge": 0, "maxUnavailable": 1}), "replicas": 2})

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.modelrevision import Attempt
 from pointsman.api.values import WHOLE
-from pointsman.rollout import ending, record, scaling, weighing, wording
+from pointsman.rollout import ending, record, scaling, wording
 from pointsman.rollout.acceptance import Target
 from pointsman.rollout.actions import attempt_value, recorded
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.policy import resolve
 from pointsman.rollout.shape import goal_split
-from pointsman.rollout.steps import asked_of, not_ready
+from pointsman.rollout.steps import not_ready
 
 
 def adopt(facts: Facts) -> Draft:
@@ -85,8 +85,8 @@ def _keep_word(draft: Draft, revision: str, rollout: RolloutStatus) -> None:
     outcome, why = decision
     if outcome == "Aborted":
         draft.actions = recorded(draft.actions, "abort", attempt_value(revision, rollout.attempt), draft.now)
-    balance = weighing.weigh(draft.evidence, draft.policy, asked_of(draft), now=draft.now)
-    named = [replace(one, verdict="Harm") for one in balance.gates if one.gate.name in why.split(",")]
+    draft.weigh()
+    named = [replace(one, verdict="Harm") for one in draft.balance.gates if one.gate.name in why.split(",")]
     said = "; ".join(wording.explain(gate) for gate in named)
     ending.end(
         draft,

@@ -124,7 +124,7 @@ def _watch(draft: Draft) -> Watch | None:
     running = draft.running()
     if running is None or draft.policy is None or draft.stable is None or running[1].phase not in _LOOKING:
         return None
-    questions = tuple(one for one in steps.asked_of(draft).values() if isinstance(one, Question))
+    questions = tuple(one for one in draft.questions().values() if isinstance(one, Question))
     if not questions:
         return None
     return Watch(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import Action, HistoryEntry, KeptPods, Outcome, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionStatus, State
-from pointsman.rollout import wording
+from pointsman.rollout import weighing, wording
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.plan import Event
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
+from pointsman.signals.profiles import Question, Unanswerable
 
 _HISTORY = 10
 _ATTEMPTS = 10
@@ -78,6 +80,24 @@ class Draft:
         if revision is not None and self.record(revision).state != state:
             self.keep(revision, state=state)
 
+    def questions(self) -> Mapping[str, Question | Unanswerable]:
+        """What the gates of the running attempt ask of Prometheus."""
+        if self.policy is None or self.candidate is None or self.stable is None:
+            return {}
+        stable, candidate = self.facts.spec(self.stable), self.facts.spec(self.candidate)
+        return weighing.questions(
+            self.policy,
+            stable=None if stable is None else stable.metrics,
+            candidate=None if candidate is None else candidate.metrics,
+            gateway=self.facts.observed.settings.gateway_metrics,
+            routed=self.facts.traffic is not None,
+        )
+
+    def weigh(self) -> None:
+        """Say what the evidence proves."""
+        if self.policy is not None:
+            self.balance = weighing.weigh(self.evidence, self.policy, self.questions(), now=self.now)
+
     def event(self, reason: str, message: str, *, action: str, warning: bool = False) -> None:
         """Post an Event on the ModelDeployment."""
         self.events.append(
@@ -94,6 +114,8 @@ class Draft:
         if self.candidate is None or self.rollout is None:
             raise AssertionError("no attempt runs")
         revision, attempt = self.candidate, self.rollout.attempt
+        if not self.balance.gates and self.evidence is not None:
+            self.weigh()
         known = next((one for one in self.record(revision).attempts if one.attempt == attempt), None)
         if known is not None and known.outcome == outcome:  # written before a crash, when more was known
             reason, gate, message = known.reason or reason, known.gate, known.message

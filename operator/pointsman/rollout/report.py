@@ -11,7 +11,7 @@ from pointsman.rollout import actions, readiness, wording
 from pointsman.rollout.acceptance import Refusal
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.shape import Shape, live_share, routed
-from pointsman.rollout.steps import asked_of, past_deadline
+from pointsman.rollout.steps import past_deadline
 from pointsman.rollout.weighing import Weighed
 from pointsman.signals.profiles import Question
 from pointsman.signals.queries import Labels, promql
@@ -187,7 +187,7 @@ def _observed(draft: Draft) -> _Says:
 
 def _query(draft: Draft, gate: Weighed) -> str:
     """What to paste into Prometheus to see what this gate sees of the candidate."""
-    question = asked_of(draft).get(gate.gate.name)
+    question = draft.questions().get(gate.gate.name)
     if not isinstance(question, Question) or draft.candidate is None:
         return ""
     deployment, revision = draft.facts.observed.settings.scrape_labels

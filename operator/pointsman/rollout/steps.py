@@ -21,7 +21,6 @@ from pointsman.rollout.shape import (
     real_share,
     routed,
 )
-from pointsman.signals.profiles import Question, Unanswerable
 
 GATEWAY_GRACE = timedelta(seconds=1)
 """So long a gateway may take to obey new weights before the hold waits for it; 40 ms are usual."""
@@ -36,7 +35,7 @@ def look(draft: Draft) -> None:
     if running is None or draft.policy is None:
         return
     _, rollout = running
-    asked = asked_of(draft)
+    asked = draft.questions()
     reading = draft.facts.observed.reading
     before = draft.evidence.looked_at if draft.evidence else None
     if reading is not None and draft.evidence is not None:
@@ -51,27 +50,11 @@ def look(draft: Draft) -> None:
         )
         if weighing.asked_anew(known, draft.evidence):
             draft.update(hold_started_at=None)  # a step holds for evidence of one kind
-    draft.balance = weighing.weigh(draft.evidence, draft.policy, asked, now=draft.now)
+    draft.weigh()
     looked = draft.evidence is not None and draft.evidence.looked_at != before
     draft.fresh = looked and draft.balance.observed
     if draft.balance.harm:
         _roll_back_for_harm(draft)
-
-
-def asked_of(draft: Draft) -> dict[str, Question | Unanswerable]:
-    """What the gates of the running attempt ask of Prometheus."""
-    if draft.policy is None or draft.candidate is None or draft.stable is None:
-        return {}
-    stable, candidate = draft.facts.spec(draft.stable), draft.facts.spec(draft.candidate)
-    return dict(
-        weighing.questions(
-            draft.policy,
-            stable=None if stable is None else stable.metrics,
-            candidate=None if candidate is None else candidate.metrics,
-            gateway=draft.facts.observed.settings.gateway_metrics,
-            routed=draft.facts.traffic is not None,
-        )
-    )
 
 
 def _roll_back_for_harm(draft: Draft) -> None:
@@ -226,7 +209,7 @@ def _count_anew(draft: Draft, known: Evidence, policy: Policy) -> None:
         return
     at = _deadline_test_at(draft, policy, rollout.step)
     draft.evidence = weighing.next_step(known, policy, rollout.step, deadline_test_at=at)
-    draft.balance = weighing.weigh(draft.evidence, policy, asked_of(draft), now=draft.now)
+    draft.weigh()
 
 
 def _deadline_test_at(draft: Draft, policy: Policy, step: int) -> datetime | None:
