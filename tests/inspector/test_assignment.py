@@ -8,11 +8,24 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.inspector.assignment import Assignment, AssignmentError, Label, Numeric, read
+from pointsman.evidence.bins import Bins
+from pointsman.evidence.profile import Profile
+from pointsman.inspector.assignment import (
+    Assignment,
+    AssignmentError,
+    Label,
+    Numeric,
+    Scale,
+    Scales,
+    read,
+    with_reference,
+)
+from pointsman.reference.file import Reference
 from tests.sizes import examples
 
 STABLE = {"revision": "churn-5f3a9c1b", "url": "http://churn-5f3a9c1b.ml:80"}
@@ -67,6 +80,34 @@ def test_what_cannot_be_used_is_said_in_a_sentence(fields: dict[str, Any], sente
         told(**fields)
     assert str(refused.value).startswith("POINTSMAN_INSPECTOR")
     assert sentence in str(refused.value)
+
+
+def test_a_reference_file_has_the_scales() -> None:
+    bins = Profile(Bins("/age", edges=(18.0, 65.0)), np.array([[1, 2, 3]]))
+    kinds = Profile(Bins("kind", categories=("cat", "dog")), np.array([[1, 2, 3]]))
+    text = Reference.of([bins], [kinds]).dump().encode()
+    assert with_reference(told(reference="reference.json"), text).scales == Scales(
+        features={"/age": Scale(edges=(18.0, 65.0))}, predictions={"kind": Scale(categories=("cat", "dog"))}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "reference.json: it is no reference; `pointsman reference build` writes one"),
+        ("[]", "reference.json: it is no reference; `pointsman reference build` writes one"),
+        ('{"features": {"/age": 7}}', "reference.json: it is no reference; `pointsman reference build` writes one"),
+        (
+            '{"features": {"age": {"edges": [1]}}}',
+            "reference.json.features.age: write a JSON pointer, such as /inputs/0/data/3, not 'age'",
+        ),
+        ('{"features": {"/age": {}}}', "reference.json.features./age: write either `edges` or `categories`"),
+    ],
+)
+def test_a_reference_file_that_cannot_be_used(text: str, sentence: str) -> None:
+    with pytest.raises(AssignmentError) as refused:
+        with_reference(told(reference="reference.json"), text.encode())
+    assert str(refused.value) == sentence
 
 
 @settings(max_examples=examples(50), deadline=None)

@@ -70,7 +70,7 @@ def test_without_a_comparator_all_outputs_have_to_be_there() -> None:
 LABEL = {"kind": "Label"}
 NUMERIC = {"kind": "Numeric"}
 VECTOR = {"kind": "Vector", "at_most": 0.1}
-TOP = {"kind": "TopK", "k": 2, "at_least": 0.5}
+TOP = {"kind": "TopK", "k": 2, "at_least": 50}
 TEXT = {"kind": "Text"}
 
 
@@ -103,8 +103,8 @@ TEXT = {"kind": "Text"}
         (TOP, ["a", "b", "c"], ["b", "x", "a"], True),
         (TOP, ["a", "b"], ["c", "d"], False),
         (TOP, [[0.9, 0.8, 0.1]], [[0.1, 0.9, 0.8]], True),
-        (TOP | {"at_least": 1}, [0.9, 0.8, 0.1], [0.6, 0.7, 0.1], True),
-        (TOP | {"at_least": 1}, [0.9, 0.8, 0], [0.6, 0, 0.7], False),
+        (TOP | {"at_least": "100"}, [0.9, 0.8, 0.1], [0.6, 0.7, 0.1], True),
+        (TOP | {"at_least": "100"}, [0.9, 0.8, 0], [0.6, 0, 0.7], False),
         (TOP, ["a", "b"], [["a"], ["b"]], False),
         (TOP, ["a", "b"], [], False),
         (TEXT, "Yes.", "Yes.", True),

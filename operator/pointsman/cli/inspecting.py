@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pointsman.cli.faults import InputError
 from pointsman.inspector import assignment, process
@@ -19,6 +20,10 @@ def run(settings: process.Settings) -> int:
         raise InputError(f"{assignment.VARIABLE}: set it to what docs/inspector.md describes")
     try:
         told = assignment.read(text)
+        if told.reference is not None:
+            told = assignment.with_reference(told, Path(told.reference).read_bytes())
     except assignment.AssignmentError as error:
         raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"{assignment.VARIABLE}.reference: {error}") from error
     return process.main(told, settings)

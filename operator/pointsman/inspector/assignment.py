@@ -37,7 +37,7 @@ Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
 Pointer = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_pointer)]
 OutputName = Annotated[str, Field(min_length=1, max_length=256)]
 Url = Annotated[str, Field(max_length=1024), AfterValidator(_url)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -80,12 +80,12 @@ class Vector(Part):
 
 
 class TopK(Part):
-    """The `k` best have at least the share `atLeast` in common: of rows of scores by place, of other lists the first k."""
+    """The `k` best have at least `atLeast` percent in common: of rows of scores by place, of other lists the first k."""
 
     kind: Literal["TopK"] = "TopK"
     output: OutputName
     k: Annotated[int, Field(ge=1, le=1000)]
-    at_least: Share = 1.0
+    at_least: Percent = 100.0
 
 
 class Text(Part):
@@ -150,8 +150,8 @@ class Scale(Part):
 class Scales(Part):
     """A scale for each feature (by its pointer) and prediction (by its output) that a reference describes."""
 
-    features: Annotated[dict[Pointer, Scale], Field(max_length=64)] = {}
-    predictions: Annotated[dict[OutputName, Scale], Field(max_length=32)] = {}
+    features: Annotated[dict[Pointer, Scale], Field(max_length=256)] = {}
+    predictions: Annotated[dict[OutputName, Scale], Field(max_length=256)] = {}
 
 
 class Assignment(Part):
@@ -160,6 +160,7 @@ class Assignment(Part):
     candidate       None: nothing is compared; the inputs and stable's own answers are watched
     comparators     none: all outputs, floats to 1e-6 relative, everything else exactly
     forward_headers headers that are credentials and forwarded all the same
+    reference       the path of a reference file that has the scales
     warmup          requests replayed first to each version that are not counted
     """
 
@@ -175,6 +176,7 @@ class Assignment(Part):
     forward_headers: Annotated[tuple[Header, ...], Field(max_length=16)] = ()
     limits: Limits = Limits()
     scales: Scales = Scales()
+    reference: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 0
 
     @property
@@ -186,6 +188,8 @@ class Assignment(Part):
     def _two(self) -> Self:
         if self.candidate is not None and self.candidate.revision == self.stable.revision:
             raise ValueError("`candidate` has to be another revision than `stable`; leave it out to watch stable only")
+        if self.reference is not None and self.scales != Scales():
+            raise ValueError("write either `scales` or `reference`")
         return self
 
 
@@ -202,16 +206,41 @@ def read(text: str) -> Assignment:
     try:
         return Assignment.model_validate(document)
     except ValidationError as error:
-        raise AssignmentError("\n".join(_faults(error))) from error
+        raise AssignmentError("\n".join(_faults(VARIABLE, error))) from error
 
 
-def _faults(error: ValidationError) -> list[str]:
+def with_reference(assignment: Assignment, text: bytes) -> Assignment:
+    """The assignment with the scales of the reference file that it names (docs/drift.md); counts are not for the inspector.
+
+    Raises:
+        AssignmentError: it is no reference, or names what is not in requests.
+    """
+    name = str(assignment.reference)
+    try:
+        document = json.loads(text)
+        found = {
+            part: {key: _scale(one) for key, one in document.get(part, {}).items()}
+            for part in ("features", "predictions")
+        }
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise AssignmentError(f"{name}: it is no reference; `pointsman reference build` writes one") from error
+    try:
+        return assignment.model_copy(update={"scales": Scales.model_validate(found)})
+    except ValidationError as error:
+        raise AssignmentError("\n".join(_faults(name, error))) from error
+
+
+def _scale(distribution: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in distribution.items() if key in Scale.model_fields}
+
+
+def _faults(where: str, error: ValidationError) -> list[str]:
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [f"{VARIABLE}{_path(fault['loc'])}: {_sentence(fault)}" for fault in found[:_MOST_FAULTS]]
+    return [f"{where}{_path(fault['loc'])}: {_sentence(fault)}" for fault in found[:_MOST_FAULTS]]
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part != "[key]")
 
 
 def _sentence(fault: Any) -> str:

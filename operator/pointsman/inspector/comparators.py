@@ -64,7 +64,7 @@ def _agrees(comparator: Comparator, stable: Answer, candidate: Answer) -> bool:
 def _says_the_same(comparator: Label | Numeric | Vector | TopK | Text, one: Output, other: Output) -> bool:
     match comparator:
         case TopK():
-            return _overlap(one, other, comparator.k) >= comparator.at_least
+            return 100 * _overlap(one, other, comparator.k) >= comparator.at_least
         case _ if one.shape != other.shape:
             return False
         case Label():
