@@ -154,12 +154,17 @@ def differing(gate: AgreementGate, state: AgreementState) -> Numbers:
 
 
 def enough(gate: AgreementGate, state: AgreementState) -> Flags:
-    """Return which slices must be proven Safe, shape (..., S): all requests, and those with as many in this step as it takes at best."""
+    """Return which slices must be proven Safe, shape (..., S): all requests, and those that can be within the deadline.
+
+    At the slice's traffic so far, the deadline brings as many requests as it takes if every answer is alike. A slice is not let
+    off because its requests are yet to come.
+    """
     alike = _safe_e(gate, np.ones((1, 1)), np.zeros((1, 1)), differ=np.full(1, _EXPECTED * gate.allowed))[0]
     least = looks_needed(np.zeros_like(alike), alike, level=safe_level(gate), log_weights=SAFE_WEIGHTS)
-    counted = state.step[..., 0] >= least * dispersion(state)
-    counted[..., 0] = True
-    return np.asarray(counted)
+    coming = state.totals[..., 0] * max(1.0, gate.deadline / max(state.clock.elapsed, 1.0))
+    judged = coming >= least * dispersion(state)
+    judged[..., 0] = True
+    return np.asarray(judged)
 
 
 def verdict(gate: AgreementGate, state: AgreementState) -> GateVerdict:

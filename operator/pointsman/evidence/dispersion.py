@@ -18,8 +18,8 @@ from pointsman.evidence.model import Integers, Numbers
 if TYPE_CHECKING:
     from pointsman.evidence.model import Flags
 
-ASSUMED = 1.5
-"""Dispersion before enough was seen."""
+ASSUMED = 2.0
+"""Dispersion before enough was seen: replays are sampled by their content, so that what is asked twice is compared twice."""
 _RUNS: Numbers = np.array([1.0, 4.0, 16.0])
 _PAIRS = 30  # of runs, before their comparison says anything
 _EVENTS = 30.0  # outside the most frequent bin, as for the calibration of a rate

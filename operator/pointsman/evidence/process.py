@@ -15,7 +15,7 @@ from pointsman.evidence.model import Numbers
 
 STARTS = 12  # copies of harm that start every deadline/12
 _DECIMALS = 1e6
-_FIRST = 0.75  # of the weight is on the copy that starts with the rollout (docs/adr/0009)
+FIRST = 0.75  # of the weight is on the copy that starts with the rollout (docs/adr/0009)
 
 
 def cap(log_e: Numbers, level: float | Numbers) -> Numbers:
@@ -83,15 +83,15 @@ class Harm:
         later = self.later
         if due > self.started:
             later = np.logaddexp(later, math.log((due - self.started) / STARTS))
-        first = self.first + cap(log_e, alone - math.log(_FIRST))
-        later = later + cap(log_e, alone + math.log(STARTS / (1 - _FIRST)))
+        first = self.first + cap(log_e, alone - math.log(FIRST))
+        later = later + cap(log_e, alone + math.log(STARTS / (1 - FIRST)))
         return Harm(first=settle(first), later=settle(later), started=due)
 
     def log_value(self) -> Numbers:
         """Return the log of the mixture over starts and alternatives, shape (...)."""
         waiting = 1 - self.started / STARTS
         later = np.logaddexp(self.later, math.log(waiting)) if waiting > 0 else self.later
-        return log_mean(np.logaddexp(self.first + math.log(_FIRST), later + math.log(1 - _FIRST)))
+        return log_mean(np.logaddexp(self.first + math.log(FIRST), later + math.log(1 - FIRST)))
 
 
 def log_mixture(logs: Numbers, log_weights: Numbers) -> Numbers:

@@ -137,7 +137,7 @@ class SliceVerdict:
         compared, disagreed: requests whose answers were compared, and those answered differently.
         log_harm: its own harm evidence, over the whole attempt.
         log_safe: its own safety evidence.
-        enough: whether it has traffic enough to be judged: as much as it takes if every answer is alike.
+        enough: whether it has traffic enough to be judged: by the deadline as much as it takes if every answer is alike.
     """
 
     name: str
