@@ -90,6 +90,7 @@ bench-decisions: venv  ## error rates, power and exposure of the decisions besid
 .PHONY: bench-inspector
 bench-inspector: venv  ## the inspector's figures beside their targets, between trivial backends (QUICK=1: small sizes)
 	@$(PY) -m bench.inspector $(if $(QUICK),--quick)
+
 .PHONY: bench-drift
 bench-drift: venv  ## error rates and times of agreement, prediction drift and the drift detector beside theory (QUICK=1: small sizes)
 	@$(PY) -m bench.drift $(if $(QUICK),--quick)

@@ -151,3 +151,25 @@ def test_steps_returns_and_storage() -> None:
     assert evidence.dumps(evidence.loads(text)) == text
     with pytest.raises(ValueError, match="start the gate anew"):
         evidence.fold(PredictionGate(), first, PredictionLook((Histograms(LABEL, (1, 1, 1), (1, 1, 1)),)))
+
+
+def test_a_histogram_of_many_bins_is_joined_by_the_first_look() -> None:
+    gate, grid = PredictionGate(), Bins("score", edges=tuple(i / 20 for i in range(1, 60)))
+    counts = np.zeros(60, dtype=np.int64)
+    counts[4:8] = (30, 10, 30, 30)
+    state = evidence.start(gate)
+    for i in range(3):
+        state = evidence.fold(gate, state, PredictionLook((Histograms(grid, counts, counts),), elapsed=10.0 * (i + 1)))
+    verdict = evidence.verdict(gate, state)
+    assert verdict.step_counts.candidate_requests == 200, "the first look only chose the bins"
+    assert isinstance(state, PredictionState)
+    assert len(state.safe) == 2 * 5
+    assert len(evidence.dumps(state)) < 4_000
+
+
+def test_looks_without_predictions_change_nothing() -> None:
+    gate, state = PredictionGate(), evidence.start(PredictionGate())
+    for outputs in ((), (Histograms(SCORE, (0, 0, 0), (0, 0, 0)),)):
+        state = evidence.fold(gate, state, PredictionLook(outputs, elapsed=10.0))
+    assert evidence.verdict(gate, state).counts.candidate_requests == 0
+    assert words.standing(gate, evidence.verdict(gate, state)) == "no replayed requests in this step"

@@ -7,6 +7,8 @@ average over the events, an e-process; Safe needs every event, so that no correc
 Both versions answer the same requests, while the margin e-process takes them as independent. Where the answers to one request tend to
 go the same way, its expectation is only smaller; where they go opposite ways, which a version that keeps the distribution yet answers
 upside down does, it may exceed 1: that version is one for the gate on agreement.
+
+A histogram of many bins, as without a reference, is joined to those that say something by the first look, which then is no evidence.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from pointsman.evidence.clock import Clock
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
 from pointsman.evidence.model import Counts, GateVerdict, Integers, Numbers, harm_level, safe_level
 from pointsman.evidence.process import Harm, fold_safe, log_mean, log_mixture, looks_needed
-from pointsman.evidence.replays import PredictionGate, PredictionLook, Shift
+from pointsman.evidence.profile import coarse, joined
+from pointsman.evidence.replays import Histograms, PredictionGate, PredictionLook, Shift
+
+_MANY = 24  # bins of one prediction, from which those that say the same are joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +35,7 @@ class PredictionState:
     """All that a prediction gate remembers; ``...`` is the batch shape, E events of all predictions, 0 before the first look.
 
     Attributes:
-        layout: the predictions' bins, as JSON.
+        layout: the bins that are told apart of each prediction, and which of them each bin of the looks belongs to, as JSON.
         harm: harm's copies over the whole attempt, (..., E, 8).
         safe: logs of this step's safety copies, shape (..., E, 8).
         totals, step: candidate's requests and those of the event, stable's requests and those of the event, shape (..., E, 4).
@@ -56,9 +61,11 @@ def fold(gate: PredictionGate, state: PredictionState, look: PredictionLook) -> 
     Raises:
         ValueError: the bins are not those of the looks before.
     """
-    if not look.outputs:
-        return replace(state, clock=state.clock.tick(look.elapsed))
-    state, counts = _with_layout(state, look), _counts(look)
+    if not _known(state):
+        state = _with_layout(state, look)
+        if any(one.bins.size > _MANY for one in look.outputs) or not _known(state):
+            return replace(state, clock=state.clock.tick(look.elapsed))
+    counts = _counts(state, look)
     arms = Arms(*(counts[..., i].astype(float) for i in range(4))).spread(1)
     phi, clock = np.asarray(gate.noise.phi)[..., None, None], state.clock.tick(look.elapsed)
     line, stable = _line(gate), _stable(state)[..., None]
@@ -171,25 +178,50 @@ def _known(state: PredictionState) -> bool:
     return bool(state.safe.shape[-2])
 
 
-def _counts(look: PredictionLook) -> Integers:
-    """Return requests and events of both versions, shape (..., E, 4)."""
+def _layout(state: PredictionState) -> list[tuple[Bins, list[int]]]:
+    """Return each prediction's bins that are told apart, and the group of each bin of the looks."""
+    return [
+        (Bins(one["name"], tuple(one["edges"]), tuple(one["categories"])), one["groups"])
+        for one in json.loads(state.layout)
+    ]
+
+
+def _counts(state: PredictionState, look: PredictionLook) -> Integers:
+    """Return requests and events of both versions, shape (..., E, 4).
+
+    Raises:
+        ValueError: the predictions or their bins are not those of the looks before.
+    """
+    layout = _layout(state)
+    if len(layout) != len(look.outputs) or not all(map(_fits, layout, look.outputs)):
+        raise ValueError("the predictions or their bins are not those of the looks before: start the gate anew")
     parts = []
-    for one in look.outputs:
+    for one, (bins, groups) in zip(look.outputs, layout, strict=True):
         both = []
         for given in (one.candidate, one.stable):
-            events = counted(one.bins, np.asarray(given))
+            events = counted(bins, joined(np.asarray(given), groups))
             both += [np.broadcast_to(np.sum(given, axis=-1)[..., None], events.shape), events]
         parts.append(np.stack(both, axis=-1))
     return np.concatenate(parts, axis=-2).astype(np.int64)
 
 
+def _fits(kept: tuple[Bins, list[int]], given: Histograms) -> bool:
+    bins, groups = kept
+    same = set(bins.edges) <= set(given.bins.edges) and set(bins.categories) <= set(given.bins.categories)
+    return bins.name == given.bins.name and len(groups) == given.bins.size and same
+
+
 def _with_layout(state: PredictionState, look: PredictionLook) -> PredictionState:
-    layout = json.dumps([asdict(one.bins) for one in look.outputs], separators=(",", ":"))
-    if state.layout == layout:
-        return state
-    if _known(state):
-        raise ValueError("the predictions or their bins are not those of the looks before: start the gate anew")
-    fresh = _empty(layout, state.clock.step_began.shape, sum(len(one.bins.events()) for one in look.outputs))
+    """Return the state with a place for every event, once every prediction has some requests."""
+    kept = []
+    for one in look.outputs:
+        counts = np.reshape(np.asarray(one.candidate) + np.asarray(one.stable), (-1, one.bins.size)).sum(axis=0)
+        if not counts.any():
+            return state
+        every = one.bins, tuple(range(one.bins.size))
+        kept.append(coarse(one.bins, counts) if one.bins.size > _MANY else every)
+    layout = json.dumps([{**asdict(bins), "groups": groups} for bins, groups in kept], separators=(",", ":"))
+    fresh = _empty(layout, state.clock.step_began.shape, sum(len(bins.events()) for bins, _ in kept))
     return replace(fresh, clock=state.clock)
 
 
@@ -213,8 +245,7 @@ def _shift(counts: Integers, state: PredictionState) -> tuple[Shift | None, int]
     shares = x_c / np.maximum(n_c, 1), x_s / np.maximum(n_s, 1)
     at = int(np.argmax(np.where(both, shares[0] - shares[1], -math.inf)))
     first = 0
-    for values in json.loads(state.layout):
-        bins = Bins(values["name"], tuple(values["edges"]), tuple(values["categories"]))
+    for bins, _ in _layout(state):
         events = len(bins.events())
         if at < first + events:
             return Shift(bins.name, bins.event(at - first), float(shares[0][at]), float(shares[1][at])), at

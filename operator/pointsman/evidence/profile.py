@@ -92,9 +92,7 @@ class Norm:
                 f"{self.bins.name}: the reference has {len(self.groups)} bins, the counts have {counts.shape[-1]}: "
                 "the inspector must count with the edges or categories of the reference"
             )
-        return np.stack(
-            [counts[..., np.equal(self.groups, group)].sum(axis=-1) for group in range(self.bins.size)], axis=-1
-        )
+        return joined(counts, self.groups)
 
 
 def hour_of_week(seconds: float) -> float:
@@ -109,12 +107,12 @@ def norms(profiles: Sequence[Profile], *, tolerance: float) -> tuple[Norm, ...]:
         profiles: of what is watched together.
         tolerance: how far any tail may move, a fraction.
     """
-    coarse = [_coarse(profile) for profile in profiles]
-    tests = sum(len(bins.events()) for bins, _ in coarse)
+    kept = [coarse(one.bins, one.counts.reshape(-1, one.bins.size).sum(axis=0)) for one in profiles]
+    tests = sum(len(bins.events()) for bins, _ in kept)
     deviations = NormalDist().inv_cdf(1 - _MISSED / max(tests, 1))
     return tuple(
         _norm(profile, bins, groups, tolerance=tolerance, deviations=deviations)
-        for profile, (bins, groups) in zip(profiles, coarse, strict=True)
+        for profile, (bins, groups) in zip(profiles, kept, strict=True)
     )
 
 
@@ -146,9 +144,13 @@ def _wander(shares: Numbers, sampling: Numbers, requests: Numbers) -> Numbers:
     return np.asarray(np.maximum(middle - 1, 0.0) * typical / _SECOND)
 
 
-def _coarse(profile: Profile) -> tuple[Bins, tuple[int, ...]]:
-    """Return bins joined where they say the same, and the group of each: fewer questions, so that each needs less evidence."""
-    bins, counts = profile.bins, profile.counts.reshape(-1, profile.bins.size).sum(axis=0)
+def coarse(bins: Bins, counts: Integers) -> tuple[Bins, tuple[int, ...]]:
+    """Return bins joined where they say the same, and the group of each: fewer questions, so that each needs less evidence.
+
+    Args:
+        bins: all of them.
+        counts: of each, shape (B,).
+    """
     shares = counts / max(int(counts.sum()), 1)
     if bins.categories:
         kept = [i for i, share in enumerate(shares[:-1]) if share >= _RARE] or [int(np.argmax(shares[:-1]))]
@@ -158,6 +160,11 @@ def _coarse(profile: Profile) -> tuple[Bins, tuple[int, ...]]:
     kept = _telling(np.cumsum(shares)[:-1])
     groups = tuple(int(np.searchsorted(kept, i)) for i in range(bins.size))
     return Bins(bins.name, edges=tuple(bins.edges[i] for i in kept)), groups
+
+
+def joined(counts: Integers, groups: Sequence[int]) -> Integers:
+    """Return counts of the groups of bins, shape (..., G), from those of the bins, (..., B)."""
+    return np.stack([counts[..., np.equal(groups, group)].sum(axis=-1) for group in range(max(groups) + 1)], axis=-1)
 
 
 def _telling(under: Numbers) -> list[int]:
