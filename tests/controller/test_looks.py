@@ -130,6 +130,21 @@ async def test_every_rollout_gets_its_reading_with_the_time_of_evaluation() -> N
     assert scene.counted == [(1, 2)]
 
 
+async def test_hundreds_that_begin_together_are_calibrated_a_part_at_each_look() -> None:
+    scene = Scene()
+    hour = timedelta(hours=1)
+    for number in range(130):
+        asking = replace(watch(str(number)), calibrate=hour)
+        scene.looks.watch(key(str(number)), asking, TEN)
+    assert len(await scene.at(7)) == 130
+    known = [name for name, reading in scene.delivered if reading.past]
+    assert len(known) == 100
+    for name in known:
+        scene.looks.watch(key(name), watch(name), TEN)
+    await scene.at(17)
+    assert len({name for name, reading in scene.delivered if reading.past}) == 130
+
+
 async def test_a_reconcile_does_not_move_the_next_look() -> None:
     scene = Scene()
     scene.add("a")

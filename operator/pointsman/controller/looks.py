@@ -60,6 +60,17 @@ class _Rollout:
     failures: float = math.inf  # of the candidate, at the last look
 
 
+_CALIBRATIONS = 100
+"""Rollouts whose last hour is read in one look, thousands of points each; the others that begin are looked at again soon."""
+
+
+def _calibrating_some(watches: Mapping[Key, Watch]) -> dict[Key, Watch]:
+    """The watches, the past left out of all but the first so many that ask for it."""
+    asking = [key for key, watch in watches.items() if watch.calibrate is not None]
+    later = frozenset(asking[_CALIBRATIONS:])
+    return {key: replace(watch, calibrate=None) if key in later else watch for key, watch in watches.items()}
+
+
 def _failures(answers: Mapping[Query, Answer] | Mapping[RangeQuery, RangeAnswer]) -> dict[str, str]:
     return {query.about: answer.reason for query, answer in answers.items() if isinstance(answer, Failed)}
 
@@ -120,7 +131,8 @@ class Looks:
             return
         for key, rollout in due.items():
             self._rollouts[key] = replace(rollout, due=aligned(now, rollout.interval))
-        plan = queries.plan([rollout.watch for rollout in due.values()], self._labels)
+        asked = _calibrating_some({key: rollout.watch for key, rollout in due.items()})
+        plan = queries.plan(asked.values(), self._labels)
         answers, ranges = await asyncio.gather(
             self._reader.read(plan.queries, now), self._reader.read_ranges(plan.ranges, now)
         )
@@ -128,7 +140,7 @@ class Looks:
         for key, rollout in self._by_failures(due, look):
             if not self._still(key, rollout):
                 continue
-            reading = await asyncio.to_thread(look.read, rollout.watch)  # nobody waits for a look, not a millisecond
+            reading = await asyncio.to_thread(look.read, asked[key])  # nobody waits for a look, not a millisecond
             if self._still(key, rollout):
                 self._deliver(key, reading)
         failed = _failures(answers) | _failures(ranges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,7 @@ class Reader:
         self._limit = timeout.total_seconds()
         self._client = Client(url.rstrip("/"), headers=headers or {})
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="prometheus")
+        self._calculating = threading.Lock()
         self._closed = False
 
     async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:
@@ -91,14 +93,19 @@ class Reader:
         """One query, in a thread of the pool; parsed there too, so that the event loop never reads megabytes."""
         moment = {"time": f"{at.timestamp():.3f}"}
         answer = self._answer(lambda left: self._client.custom_query(query.text, params=moment, timeout=left), deadline)
-        return answer if isinstance(answer, Failed) else parse(answer, query.about)
+        return answer if isinstance(answer, Failed) else self._parsed(parse, answer, query.about)
 
     def _ask_range(self, query: RangeQuery, at: datetime, deadline: float) -> RangeAnswer:
         begin, step = at - timedelta(seconds=query.seconds), f"{query.step:g}"
         answer = self._answer(
             lambda left: self._client.custom_query_range(query.text, begin, at, step, timeout=left), deadline
         )
-        return answer if isinstance(answer, Failed) else parse_range(answer, query.about)
+        return answer if isinstance(answer, Failed) else self._parsed(parse_range, answer, query.about)
+
+    def _parsed(self, parse_: Callable[[Any, str], _Told], answer: Any, about: str) -> _Told:
+        """One answer at a time: several threads that only calculate would leave the event loop a fraction of the processor."""
+        with self._calculating:
+            return parse_(answer, about)
 
     def _answer(self, ask: Callable[[float], Any], deadline: float) -> Any | Failed:
         left = deadline - time.monotonic()
