@@ -38,7 +38,7 @@ class Model:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Do as the request says."""
-        body = await request.read()
+        body = await request.content.read()
         self.asked.append(Asked(request.raw_path, dict(request.headers), body))
         packed = request.headers.get("Content-Encoding") == "gzip"
         verb, *rest = json.loads(gzip.decompress(body) if packed else body).get(self.name, ["says", 1])
@@ -75,7 +75,7 @@ class Model:
         return web.json_response({"error": "no"}, status=400)
 
     async def _fails(self, _request: web.BaseRequest, status: int = 500) -> web.StreamResponse:
-        return web.Response(status=status)
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
 
     async def _waits(self, _request: web.BaseRequest) -> web.StreamResponse:
         await self.release.wait()

@@ -58,6 +58,10 @@ async def test_told_to_stop_under_load_it_says_what_became_of_every_request() ->
         told = json.dumps(LEAST | arms | {"protocol": "Json"})
         async with running(told, "--grace", "20") as process, httpx.AsyncClient(trust_env=False) as gateway:
             started = await said(process)
+            _, writer = await asyncio.open_connection("127.0.0.1", started["port"])
+            writer.write(f"POST / HTTP/1.1\r\n{SECRET}\r\n\r\n".encode())
+            await writer.drain()
+            writer.close()
             url = f"http://127.0.0.1:{started['port']}/"
 
             async def mirrors() -> None:

@@ -187,6 +187,22 @@ async def test_whatever_a_candidate_does(candidate: list[Any], handled: str, rep
         assert (await here.series())["replays_total", replayed, "c"] == 1
 
 
+async def test_no_redirect_is_followed() -> None:
+    async with world() as here:
+        await here.mirrors({"candidate": ["fails", 307]})
+        await here.handled()
+        assert [one.target for one in here.candidate.asked] == ["/v2/models/churn/infer?x=1%2f2"]
+
+
+async def test_room_is_given_back() -> None:
+    room = 8 * 2**20
+    async with world(limits=LIMITS | {"bytes": room}) as here:
+        for body in ({"pad": "a" * (room - 100)}, bytes(room), {"pad": "b" * (room - 100)}):
+            await here.mirrors(body)
+            await here.handled()
+        assert await here.handled() == {"compared": 2, "unparsed": 1}
+
+
 async def test_a_candidate_that_nobody_reaches() -> None:
     async with world(candidate={"revision": "c", "url": "http://127.0.0.1:1"}) as here:
         await here.mirrors({})
