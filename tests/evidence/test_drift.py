@@ -56,12 +56,12 @@ class Serving:
 # ---------------------------------------------------------------- the promise
 
 
-@pytest.mark.parametrize("share", [0.3, 0.33, 0.36])
-def test_the_average_grows_no_faster_than_looks_come_while_nothing_left_its_norm(share: float) -> None:
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.5])
+def test_each_statistic_grows_no_faster_than_looks_come_while_nothing_left_its_norm(share: float) -> None:
     """M_t - t is a supermartingale: its expectation over every path of three looks of three requests is at most 0."""
     norm = Profile(Bins("x", edges=(0.0,)), np.array([[700_000, 300_000]]))
-    watch = drift.watching([norm], [], tolerance=0.06, looks=10)
-    assert float(watch.features[0].shares[0, 0] + watch.features[0].allowed[0, 0]) == pytest.approx(0.36, abs=1e-5)
+    watch = drift.watching([norm], [], tolerance=0.2, looks=10)
+    assert float(watch.features[0].shares[0, 0] + watch.features[0].allowed[0, 0]) == pytest.approx(0.5, abs=1e-5)
     paths = np.array(list(product(range(4), repeat=3)))
     chance = np.prod([[math.comb(3, x) * share**x * (1 - share) ** (3 - x) for x in path] for path in paths], axis=1)
     assert chance.sum() == pytest.approx(1)
@@ -71,8 +71,7 @@ def test_the_average_grows_no_faster_than_looks_come_while_nothing_left_its_norm
         over = paths[:, : i + 1].sum(axis=1)
         counts = np.stack([3 * (i + 1) - over, over], axis=-1)
         state = drift.fold(watch, state, DriftLook(MONDAY + 60 * (i + 1), {"x": counts}))
-        average = state.tracks[0].moved.mean(axis=(-2, -1))
-        assert float(chance @ average) <= (i + 1) * (1 + 1e-5)
+        assert np.max(np.tensordot(chance, state.tracks[0].moved, 1)) <= (i + 1) * (1 + 1e-5)
 
 
 def test_chance_alone_raises_nothing() -> None:
@@ -277,6 +276,16 @@ def test_a_week_is_learnt_by_the_hour() -> None:
         expected, allowed = norm.at(MONDAY + 3600 * hour)
         assert float(expected[0]) == pytest.approx(cycle(hour), abs=0.012)
         assert float(allowed[0]) == pytest.approx(0.03)
+
+
+def test_a_week_is_learnt_when_every_hour_was_looked_at() -> None:
+    lesson = learning.Lesson((AGE,), ())
+    state = learning.start(lesson)
+    for hour in range(2 * HOURS):
+        if hour != HOURS - 5:  # as when the inspector was down
+            state = learning.fold(lesson, state, DriftLook(MONDAY + 3600 * hour, {"age": (0, 0, 0, hour)}))
+        assert learning.complete(state) is (hour >= 2 * HOURS - 5)
+        assert (learning.progress(state) == 1) is learning.complete(state)
 
 
 @pytest.mark.parametrize(("wander", "requests", "least"), [(0.03, 20_000, 0.08), (0.0, 200, 0.08)])
