@@ -20,6 +20,7 @@ from pointsman.rollout import policy as policies
 from pointsman.rollout import weighing
 from pointsman.rollout.record import Evidence
 from pointsman.signals.ledger import Increments, Ledger, fold
+from pointsman.signals.own import Names
 from pointsman.signals.reading import ArmCounts, Counts, PodCount, RatePast, Reading
 from tests.rollout.examples import MLSERVER
 from tests.sizes import examples
@@ -114,7 +115,15 @@ def test_a_reading_told_twice_or_late_changes_nothing() -> None:
     fields = RolloutFields.model_validate({"gates": [{"name": "errors", "signal": "Errors"}]})
     metrics = Metrics.model_validate(MLSERVER["metrics"])
     policy = policies.resolve(policies.effective(fields, None, metrics))
-    asked = weighing.questions(policy, stable=metrics, candidate=metrics, gateway=None, routed=True)
+    names = Names(
+        namespace="ml",
+        deployment="churn",
+        stable="churn-1",
+        candidate="churn-2",
+        stable_version="1",
+        candidate_version="2",
+    )
+    asked = weighing.questions(policy, stable=metrics, candidate=metrics, names=names, gateway=None, routed=True)
 
     def reading(i: int) -> Reading:
         at = START + timedelta(seconds=10 * i)

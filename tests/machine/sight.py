@@ -20,6 +20,7 @@ from pointsman.rollout.policy import Policy
 from pointsman.rollout.policy import room as policy_room
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
+from pointsman.signals.own import Names
 
 Attempt = tuple[str, int]
 
@@ -107,6 +108,14 @@ class Sight:
             policy,
             stable=None if theirs is None else theirs.metrics,
             candidate=None if mine is None else mine.metrics,
+            names=Names(
+                namespace=self.observed.deployment.namespace,
+                deployment=self.observed.deployment.name,
+                stable=self.before.stable.revision,
+                candidate=self.attempt[0],
+                stable_version="" if theirs is None else theirs.model.version,
+                candidate_version="" if mine is None else mine.model.version,
+            ),
             gateway=None,
             routed=self.facts.traffic is not None,
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pointsman.signals.own import EventsQuestion
 from pointsman.signals.profiles import Question
 from pointsman.signals.reading import LatencyPast, Past, RatePast
 
@@ -13,7 +14,7 @@ INTERVALS, SECONDS = 60, 60.0
 
 
 def past(
-    question: Question,
+    question: Question | EventsQuestion,
     *,
     pods: Sequence[str],
     rps: float,
@@ -25,7 +26,7 @@ def past(
     """Return what these pods counted, a minute an interval; failures are a share, `latency` shares of the buckets."""
     rng = np.random.default_rng(seed)
     requests = rng.poisson(rps * SECONDS / max(1, len(pods)), (INTERVALS, len(pods)))
-    if question.stable.signal == "Errors":
+    if isinstance(question, EventsQuestion) or question.stable.signal == "Errors":
         bad = rng.binomial(requests, failures)
         return RatePast(seconds=SECONDS, pods=tuple(pods), requests=requests, bad=bad)
     return LatencyPast(seconds=SECONDS, pods=tuple(pods), edges=edges, counts=rng.multinomial(requests, latency))

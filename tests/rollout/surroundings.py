@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from pointsman.signals.reading import ArmCounts, Counts, NoData, Past, PodCount, Reading, Watch
+from pointsman.signals.own import EventsQuestion, ThresholdQuestion
+from pointsman.signals.reading import (
+    Answered,
+    ArmCounts,
+    Counts,
+    Measured,
+    NoData,
+    Past,
+    PodCount,
+    Reading,
+    Watch,
+)
 from tests.rollout.hour import past
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -60,6 +71,7 @@ class Surroundings(ABC):
         self.pods: dict[str, list[PodState]] = {}
         self.stopped: set[str] = set()  # revisions whose pods are all down
         self.hidden: set[str] = set()  # pods that Prometheus does not see
+        self.answers: dict[str, float] = {}  # to the queries of Threshold gates
         self.silent: set[str] = set()  # gates that Prometheus has no data for
         self.born = 0
         self.served: dict[str, int] = {}
@@ -193,15 +205,32 @@ class Surroundings(ABC):
         """What Prometheus answers to a look at `at`."""
         if not self.prometheus:
             return Reading(at=at, gates={q.gate: NoData("Prometheus did not answer") for q in watch.questions})
-        gates: dict[str, Counts | NoData] = {}
+        gates: dict[str, Answered] = {}
         for question in watch.questions:
             if question.gate in self.silent:
                 gates[question.gate] = NoData("no target has this metric")
+                continue
+            if isinstance(question, ThresholdQuestion):
+                gates[question.gate] = Measured((self.answers.get(question.gate, 0.0),))
+                continue
+            if isinstance(question, EventsQuestion):
+                gates[question.gate] = self._events(watch)
                 continue
             latency = question.stable.signal == "Latency"
             arms = [self._arm(name, latency=latency) for name in (watch.stable, watch.candidate)]
             gates[question.gate] = Counts(edges=EDGES if latency else (), stable=arms[0], candidate=arms[1])
         return Reading(at=at, gates=gates, past=self._past(watch) if watch.calibrate else {})
+
+    def _events(self, watch: Watch) -> Counts:
+        """As a shop's pod counts them: those that the models answered and those that they failed."""
+        arms = []
+        for revision in (watch.stable, watch.candidate):
+            total = self.served.get(revision, 0)
+            bad = sum(pod.failed for pod in self.pods.get(revision, ()))
+            series = {"bad": (bad, bad), "total": (0, total)} if total else {}
+            pods = {name: PodCount(started=None, cells=cells) for name, cells in series.items()}
+            arms.append(ArmCounts(pods=pods, newest=self.now, series=len(pods)))
+        return Counts(edges=(), stable=arms[0], candidate=arms[1], newcomers="FromZero")
 
     def _past(self, watch: Watch) -> dict[str, Past | NoData]:
         how = self._how(watch.stable)
@@ -217,6 +246,7 @@ class Surroundings(ABC):
                 seed=self.seed,
             )
             for question in watch.questions
+            if not isinstance(question, ThresholdQuestion)
         }
 
     def _arm(self, revision: str, *, latency: bool) -> ArmCounts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from pointsman.api import schema
+from pointsman.api.gates import Signal
 from pointsman.api.modeldeployment import InlineRollout
 from pointsman.api.modelruntime import Metrics
 from pointsman.api.rolloutpolicy import RolloutFields, RolloutPolicySpec
@@ -59,6 +60,29 @@ class PolicyFile:
         if problem is not None:
             raise InputError(f"{self.source}: {problem}")
         return policies.resolve(fields)
+
+    def offline(self, policy: policies.Policy, *, signals: Collection[Signal], done: str) -> policies.Policy:
+        """The policy again, if all of it can be judged without a cluster.
+
+        Args:
+            policy: this file's.
+            signals: those that are there.
+            done: what is done with them, such as `recorded`.
+
+        Raises:
+            InputError: it mirrors requests, or a gate asks for something else; the message says what to leave out.
+        """
+        for number, stage in enumerate(policy.stages):
+            if stage.kind == "Shadow":
+                raise InputError(
+                    f"{self.source}: steps[{number}].shadow: mirrored requests are not {done}: leave the step out"
+                )
+        for gate in policy.gates:
+            if gate.signal not in signals:
+                raise InputError(
+                    f"{self.source}: gate {gate.name!r}: the signal {gate.signal} is not {done}: leave the gate out"
+                )
+        return policy
 
 
 def load(path: str) -> PolicyFile:

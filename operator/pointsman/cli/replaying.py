@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
+from pointsman.api.gates import SERVING_SIGNALS
 from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import percent
 from pointsman.cli import profile
@@ -77,7 +78,7 @@ def _policy(file: PolicyFile, metrics: Metrics) -> Policy:
         raise InputError(
             f"{file.source}: this policy has no gates: there is nothing to compare; add a canary step or `gates`"
         )
-    return policy
+    return file.offline(policy, signals=(*SERVING_SIGNALS, "Events"), done="recorded")
 
 
 def _text(path: str) -> str:

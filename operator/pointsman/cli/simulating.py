@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pointsman.api import values
+from pointsman.api.gates import SERVING_SIGNALS
 from pointsman.cli import profile
 from pointsman.cli.faults import InputError
 from pointsman.cli.outputs import Form
@@ -90,7 +91,9 @@ def run(request: Request) -> None:
 
 
 def _policy(file: PolicyFile, world: World) -> Policy:
-    policy = file.policy(profile.MEASURED, replicas=world.replicas)
+    policy = file.offline(
+        file.policy(profile.MEASURED, replicas=world.replicas), signals=SERVING_SIGNALS, done="simulated"
+    )
     if not policy.gates or policy.approvals_only:
         raise InputError(
             f"{file.source}: this policy compares nothing, a person decides: add a canary step and gates to simulate it"

@@ -12,7 +12,10 @@ _Read = TypeVar("_Read")
 
 
 def parse(answer: Mapping[str, Any], about: str) -> Answer:
-    """The samples of a successful instant query; `about` names the query in a failure."""
+    """The samples of a successful instant query, one of a query for a number; `about` names the query in a failure."""
+    data = answer.get("data")
+    if isinstance(data, dict) and data.get("resultType") == "scalar":
+        answer = {**answer, "data": {"resultType": "vector", "result": [{"metric": {}, "value": data.get("result")}]}}
     return _parsed(answer, about, kind="vector", read=_sample)
 
 

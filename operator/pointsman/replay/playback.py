@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from pointsman.api.gates import Gate
+from pointsman.api.gates import RATE_SIGNALS, Gate, Signal
 from pointsman.api.values import percent
 from pointsman.replay import history
 from pointsman.replay.recording import Arm, Kind, Pods, Recording
@@ -48,7 +48,7 @@ class Look:
 
 def kinds(gates: tuple[Gate, ...]) -> dict[str, Kind]:
     """What each gate counts."""
-    return {gate.name: "Rate" if gate.signal == "Errors" else "Histogram" for gate in gates}
+    return {gate.name: "Rate" if gate.signal in RATE_SIGNALS else "Histogram" for gate in gates}
 
 
 def play(recording: Recording, policy: Policy) -> Iterator[Look]:
@@ -146,7 +146,13 @@ def _enter(state: _State, policy: Policy, stages: tuple[Stage, ...], *, begins: 
 
 def _past(recording: Recording, policy: Policy, asked: Mapping[str, Question], *, at: datetime) -> dict[str, Past]:
     return {
-        gate.name: history.before(recording, gate.name, asked[gate.name].stable, at=at, warmup=policy.warmup_requests)
+        gate.name: history.before(
+            recording,
+            gate.name,
+            asked[gate.name].stable,
+            at=at,
+            warmup=0 if gate.signal == "Events" else policy.warmup_requests,
+        )
         for gate in policy.gates
     }
 
@@ -193,6 +199,7 @@ class _Tape:
         }
         self._last: dict[str, Counts] = {}
         self._gates = tuple(gate.name for gate in policy.gates)
+        self._events = {gate.name for gate in policy.gates if gate.signal == "Events"}
 
     def reading(self, time: float) -> Reading:
         """What is known at this time; times are asked for in their order."""
@@ -220,10 +227,19 @@ class _Tape:
             ]  # only one arm has moved: its requests wait for the other's, to be compared with them
         for newest in arms.values():
             newest.news = False
+        if name in self._events:
+            stable, candidate = _as_events(stable), _as_events(candidate)
         self._last[name] = Counts(edges=edges, stable=stable, candidate=candidate)
         return self._last[name]
 
 
+def _as_events(arm: ArmCounts) -> ArmCounts:
+    """Rows of bad ones and all in the cells that counters of events have."""
+    pods = {name: replace(pod, cells=(pod.cells[0], sum(pod.cells))) for name, pod in arm.pods.items()}
+    return replace(arm, pods=pods)
+
+
 def _question(gate: Gate) -> Question:
-    shape = Shape(source="Runtime", signal=gate.signal, metric="recorded")
+    signal: Signal = "Errors" if gate.signal in RATE_SIGNALS else gate.signal
+    shape = Shape(source="Runtime", signal=signal, metric="recorded")
     return Question(gate=gate.name, stable=shape, candidate=shape)

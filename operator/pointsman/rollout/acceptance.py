@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from pointsman.api.gates import COMPARED_SIGNALS
 from pointsman.api.modeldeployment import ModelDeploymentSpec
 from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
@@ -12,10 +13,12 @@ from pointsman.errors import Terminal
 from pointsman.remembered import remembered
 from pointsman.render.template import Finished, finished_template
 from pointsman.rollout import policy as policies
+from pointsman.rollout import weighing
 from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Observed, Runtime
-from pointsman.signals import profiles
+from pointsman.signals.own import Names
 from pointsman.signals.patterns import pattern_fault
+from pointsman.signals.profiles import Unanswerable
 
 
 @dataclass(frozen=True)
@@ -157,19 +160,32 @@ def _patterns(_: Observed, found: Target) -> None:
 
 
 def _answerable(observed: Observed, found: Target) -> None:
-    gateway = profiles.gateway(observed.settings.gateway_metrics) if observed.settings.gateway_metrics else None
+    asked = weighing.questions(
+        policies.resolve(found.fields),
+        stable=found.finished.metrics,
+        candidate=found.finished.metrics,
+        names=_names(observed, found),
+        gateway=observed.settings.gateway_metrics,
+        routed=observed.deployment.spec.traffic is not None,
+    )
     for gate in found.fields.gates or ():
-        if gate.required is False:
-            continue
-        answer = profiles.ask(
-            gate,
-            stable=found.finished.metrics,
-            candidate=found.finished.metrics,
-            gateway=gateway,
-            routed=observed.deployment.spec.traffic is not None,
-        )
-        if isinstance(answer, profiles.Unanswerable):
+        answer = asked[gate.name]
+        if gate.required is not False and gate.signal not in COMPARED_SIGNALS and isinstance(answer, Unanswerable):
             raise _Refused("GateUnanswerable", f"gate {gate.name!r} cannot be answered: {answer.reason}")
+
+
+def _names(observed: Observed, found: Target) -> Names:
+    """Of the rollout that the spec would begin; of a first version both arms are itself."""
+    deployment, serving = observed.deployment, observed.deployment.status.stable
+    version = deployment.spec.model.version
+    return Names(
+        namespace=deployment.namespace,
+        deployment=deployment.name,
+        stable=found.revision if serving is None else serving.revision,
+        candidate=found.revision,
+        stable_version=version if serving is None else serving.version,
+        candidate_version=version,
+    )
 
 
 def _mirrored(observed: Observed, found: Target) -> None:

@@ -21,6 +21,8 @@ class Overdue:
 
 def no_room(balance: Balance, policy: Policy, share: int) -> str | None:
     """Why the next share (basis points) is not safe yet; None: it is."""
+    if balance.pausing:
+        return stands_still(balance)
     required = [gate for gate in balance.required if gate.gate.signal == "Errors"]
     if required:
         short = [gate for gate in required if not Balance(gates=(gate,)).room_for(share)]
@@ -33,8 +35,15 @@ def no_room(balance: Balance, policy: Policy, share: int) -> str | None:
 
 def unproven(balance: Balance) -> str | None:
     """Which required gates are not Safe yet; None: all are."""
+    if balance.pausing:
+        return stands_still(balance)
     lacking = [gate for gate in balance.required if gate.verdict != "Safe"]
     return "waiting for proof: " + "; ".join(wording.brief(gate) for gate in lacking) if lacking else None
+
+
+def stands_still(balance: Balance) -> str:
+    """Which gates the rollout waits for, however much is proven."""
+    return "standing still: " + "; ".join(wording.brief(gate) for gate in balance.pausing)
 
 
 def missing(balance: Balance) -> str:
@@ -59,7 +68,7 @@ def overdue(balance: Balance, policy: Policy, *, held: bool) -> Overdue | None:
     if not balance.observed or not undecided:
         return None
     said = f"no verdict within the deadline, and whenUndecided is {policy.when_undecided}"
-    answerable = all(gate.verdict == "Undecided" for gate in undecided)
+    answerable = all(gate.verdict == "Undecided" for gate in undecided) and not balance.pausing
     if policy.when_undecided == "Promote" and answerable and not held:
         return None
     if policy.when_undecided == "Rollback" or (policy.when_undecided == "Promote" and answerable):

@@ -11,7 +11,8 @@ from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Apply, Plan
 from pointsman.rollout.shape import Shape, live_share, routed, shape
-from pointsman.signals.profiles import Question
+from pointsman.signals.own import ThresholdQuestion
+from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.reading import Watch, stale_after
 
 _LOOKING = ("Warming", "Canary", "AwaitingApproval", "Promoting")
@@ -124,16 +125,17 @@ def _watch(draft: Draft) -> Watch | None:
     running = draft.running()
     if running is None or draft.policy is None or draft.stable is None or running[1].phase not in _LOOKING:
         return None
-    questions = tuple(one for one in draft.questions().values() if isinstance(one, Question))
+    questions = tuple(one for one in draft.questions().values() if not isinstance(one, Unanswerable))
     if not questions:
         return None
+    compared = [one.gate for one in questions if not isinstance(one, ThresholdQuestion)]
     return Watch(
         namespace=draft.facts.observed.deployment.namespace,
         stable=draft.stable,
         candidate=running[0],
         questions=questions,
         stale_after=stale_after(draft.policy.interval),
-        calibrate=weighing.HISTORY if weighing.uncalibrated(draft.evidence, [one.gate for one in questions]) else None,
+        calibrate=weighing.HISTORY if weighing.uncalibrated(draft.evidence, compared) else None,
         interval=draft.policy.interval,
         warmup=draft.policy.warmup_requests,
     )

@@ -14,7 +14,8 @@ from pointsman.rollout.plan import Event
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
-from pointsman.signals.profiles import Question, Unanswerable
+from pointsman.signals.own import Asked, Names
+from pointsman.signals.profiles import Unanswerable
 
 _HISTORY = 10
 _ATTEMPTS = 10
@@ -80,7 +81,7 @@ class Draft:
         if revision is not None and self.record(revision).state != state:
             self.keep(revision, state=state)
 
-    def questions(self) -> Mapping[str, Question | Unanswerable]:
+    def questions(self) -> Mapping[str, Asked | Unanswerable]:
         """What the gates of the running attempt ask of Prometheus."""
         if self.policy is None or self.candidate is None or self.stable is None:
             return {}
@@ -89,6 +90,14 @@ class Draft:
             self.policy,
             stable=None if stable is None else stable.metrics,
             candidate=None if candidate is None else candidate.metrics,
+            names=Names(
+                namespace=self.facts.observed.deployment.namespace,
+                deployment=self.facts.observed.deployment.name,
+                stable=self.stable,
+                candidate=self.candidate,
+                stable_version=self.version(self.stable),
+                candidate_version=self.version(self.candidate),
+            ),
             gateway=self.facts.observed.settings.gateway_metrics,
             routed=self.facts.traffic is not None,
         )

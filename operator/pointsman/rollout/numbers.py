@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 
-from pointsman.api.gates import LATENCY_SIGNALS, Gate, Limit
+from pointsman.api.gates import LATENCY_SIGNALS, RATE_SIGNALS, SERVING_SIGNALS, Gate, Limit
 from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates
@@ -13,8 +13,10 @@ from pointsman.signals.reading import LatencyPast, Past
 
 
 def weights(policy: Policy) -> dict[str, float]:
-    """How much each gate's evidence of harm counts in the average."""
-    return gates.weights([gate.name for gate in policy.gates])
+    """How much each gate's evidence of harm counts in the average; thresholds have no evidence."""
+    serving = [gate.name for gate in policy.gates if gate.signal in SERVING_SIGNALS]
+    others = [gate.name for gate in policy.gates if gate.signal not in (*SERVING_SIGNALS, "Threshold")]
+    return gates.weights(serving, others)
 
 
 def gate_numbers(
@@ -69,7 +71,9 @@ def tested(policy: Policy) -> list[str]:
 
 def _has_test(gate: Gate) -> bool:
     """Whether harm is a ratio alone: the deadline test knows no points."""
-    return gate.signal in LATENCY_SIGNALS or not float((gate.harm or Limit()).points or 0)
+    if gate.signal in RATE_SIGNALS:
+        return not float((gate.harm or Limit()).points or 0)
+    return gate.signal in LATENCY_SIGNALS
 
 
 def calibrate(gate: Gate, past: Past) -> model.Calibration:

@@ -16,6 +16,8 @@ from pointsman.api.rolloutpolicy import CanaryStep, Capacity, Confidence, Rollou
 from pointsman.api.watching import DriftLimit, Watch
 from pointsman.remembered import remembered
 from pointsman.rollout.capacity import Room
+from pointsman.rollout.thresholds import DEFAULT_FOR
+from pointsman.signals import own
 
 DEFAULT_HOLD = "5m"
 DEFAULT_STEPS = tuple(Step(canary=CanaryStep(percent=share)) for share in (5, 25, 50))
@@ -27,7 +29,6 @@ DEFAULT_TOLERANCE = {
 DEFAULT_HARM = dict.fromkeys((*RATE_SIGNALS, *LATENCY_SIGNALS), Limit(ratio="1.25"))
 DEFAULT_AT_LEAST = "99"
 DEFAULT_SLICES = 20
-DEFAULT_FOR = "5m"
 DEFAULT_WATCH = Watch(
     percent=2,
     interval="1m",
@@ -229,7 +230,13 @@ def room(policy: Policy, replicas: int) -> Room:
 def faults(fields: RolloutFields, replicas: int) -> str | None:
     """Why these complete fields cannot be a policy for so many replicas, in a sentence; None: they can."""
     policy = resolve(fields)
-    found = (_order(policy), _compared_without_shadow(policy), _unreadable(fields), _capacity(policy, replicas))
+    found = (
+        _order(policy),
+        _compared_without_shadow(policy),
+        _unreadable(fields),
+        _promql(policy),
+        _capacity(policy, replicas),
+    )
     return next((fault for fault in found if fault is not None), None)
 
 
@@ -286,6 +293,10 @@ def _unreadable(fields: RolloutFields) -> str | None:
                 f" such as /{output}, not {output!r}"
             )
     return None
+
+
+def _promql(policy: Policy) -> str | None:
+    return next((fault for gate in policy.gates if (fault := own.fault(gate)) is not None), None)
 
 
 def _shown(fields: RolloutFields, quota: str) -> object:

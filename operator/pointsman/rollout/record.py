@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pointsman.evidence import gate as gates
 from pointsman.evidence.model import Calibration
+from pointsman.rollout.thresholds import Standing
 from pointsman.signals.ledger import Ledger
 
 
@@ -20,6 +21,7 @@ class GateEvidence:
     calibration  what stable's hour before says, frozen from the first answer on; None: not known yet
     ledger    the last cumulative counters of every pod
     state     the running evidence; None until a first look has shown where counting starts
+    standing  of a Threshold gate, in place of calibration, ledger and state
     problem   why the last look told nothing; None: it did
     """
 
@@ -27,6 +29,7 @@ class GateEvidence:
     calibration: Calibration | None = None
     ledger: Ledger = field(default_factory=Ledger)
     state: gates.State | None = None
+    standing: Standing | None = None
     problem: str | None = None
 
 
@@ -57,6 +60,7 @@ class Evidence:
                         "calibration": None if gate.calibration is None else gates.dumps_calibration(gate.calibration),
                         "ledger": gate.ledger.dump(),
                         "state": None if gate.state is None else gates.dumps(gate.state),
+                        "standing": None if gate.standing is None else gate.standing.dump(),
                     }
                     for name, gate in self.gates.items()
                 },
@@ -81,6 +85,7 @@ def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | 
                     calibration=None if gate["calibration"] is None else gates.loads_calibration(gate["calibration"]),
                     ledger=Ledger.load(gate["ledger"]),
                     state=None if gate["state"] is None else gates.loads(gate["state"]),
+                    standing=None if gate.get("standing") is None else Standing.load(gate["standing"]),
                 )
                 for name, gate in data["gates"].items()
             },

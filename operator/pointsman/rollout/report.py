@@ -13,8 +13,8 @@ from pointsman.rollout.draft import Draft
 from pointsman.rollout.shape import Shape, live_share, routed
 from pointsman.rollout.steps import past_deadline
 from pointsman.rollout.weighing import Weighed
-from pointsman.signals.profiles import Question
-from pointsman.signals.queries import Labels, promql
+from pointsman.signals.profiles import Unanswerable
+from pointsman.signals.queries import Labels, pasted
 
 SAVE_EVERY = timedelta(minutes=1)
 _Says = tuple[bool | None, str, str]
@@ -188,12 +188,13 @@ def _observed(draft: Draft) -> _Says:
 def _query(draft: Draft, gate: Weighed) -> str:
     """What to paste into Prometheus to see what this gate sees of the candidate."""
     question = draft.questions().get(gate.gate.name)
-    if not isinstance(question, Question) or draft.candidate is None:
+    if question is None or isinstance(question, Unanswerable) or draft.candidate is None or draft.stable is None:
         return ""
     deployment, revision = draft.facts.observed.settings.scrape_labels
     labels = Labels(deployment=deployment, revision=revision)
     namespace = draft.facts.observed.deployment.namespace
-    return f" (query: {promql(question.candidate, namespace=namespace, revision=draft.candidate, labels=labels)[-1]})"
+    query = pasted(question, "candidate", namespace=namespace, revision=draft.candidate, labels=labels)
+    return f" (query: {query})"
 
 
 def _paused(draft: Draft) -> _Says:

@@ -13,12 +13,15 @@ from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
-from pointsman.rollout import numbers
+from pointsman.rollout import numbers, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
+from pointsman.rollout.thresholds import Standing
 from pointsman.signals import ledger as ledgers
-from pointsman.signals import profiles
-from pointsman.signals.reading import Counts, Faulty, NoData, Past, Reading
+from pointsman.signals import own, profiles
+from pointsman.signals.own import Asked, Names, ThresholdQuestion
+from pointsman.signals.profiles import Unanswerable
+from pointsman.signals.reading import Answered, Counts, Faulty, Measured, NoData, Past, Reading
 
 HISTORY = timedelta(hours=1)
 """What stable counted for so long before an attempt calibrates its gates."""
@@ -36,7 +39,15 @@ class Weighed:
     numbers: model.Gate | None = None  # what the gate asks, in numbers
     calibration: model.Calibration | None = None
     proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
+    standing: Standing | None = None  # of a Threshold gate
     problem: str | None = None  # of NoData and Unanswerable: what is missing and what to do
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the rollout has to stand still until this gate is content."""
+        if self.standing is None or self.gate.threshold is None:
+            return False
+        return thresholds.pauses(self.standing, self.gate.threshold)
 
     @property
     def required(self) -> bool:
@@ -72,6 +83,11 @@ class Balance:
         """Whether every required gate is proven no worse on this step's evidence."""
         return all(gate.verdict == "Safe" for gate in self.required)
 
+    @property
+    def pausing(self) -> tuple[Weighed, ...]:
+        """The gates that the rollout stands still for."""
+        return tuple(gate for gate in self.gates if gate.pauses)
+
     def room_for(self, share: int) -> bool:
         """Whether the failures that are not excluded yet would stay inside the tolerance at this share (basis points)."""
         return all(
@@ -84,15 +100,33 @@ class Balance:
         )
 
 
-def questions(
-    policy: Policy, *, stable: Metrics | None, candidate: Metrics | None, gateway: str | None, routed: bool
-) -> Mapping[str, profiles.Question | profiles.Unanswerable]:
+def questions(  # one argument a fact of the rollout
+    policy: Policy,
+    *,
+    stable: Metrics | None,
+    candidate: Metrics | None,
+    names: Names,
+    gateway: str | None,
+    routed: bool,
+) -> Mapping[str, Asked | Unanswerable]:
     """What every gate of a policy asks of Prometheus, by name."""
     profile = profiles.gateway(gateway) if gateway else None
-    return {
-        gate.name: profiles.ask(gate, stable=stable, candidate=candidate, gateway=profile, routed=routed)
-        for gate in policy.gates
-    }
+    asked: dict[str, Asked | Unanswerable] = {}
+    for gate in policy.gates:
+        match gate.signal:
+            case "Events":
+                asked[gate.name] = own.ask_events(gate, names)
+            case "Threshold":
+                asked[gate.name] = own.ask_threshold(gate, names)
+            case "Agreement" | "PredictionDrift":
+                asked[gate.name] = Unanswerable(
+                    f"gate {gate.name} compares answers to mirrored requests, and nobody mirrors any"
+                )
+            case _:
+                asked[gate.name] = profiles.ask(
+                    gate, stable=stable, candidate=candidate, gateway=profile, routed=routed
+                )
+    return asked
 
 
 def fold(  # one argument a fact of the look
@@ -100,7 +134,7 @@ def fold(  # one argument a fact of the look
     reading: Reading,
     *,
     policy: Policy,
-    asked: Mapping[str, profiles.Question | profiles.Unanswerable],
+    asked: Mapping[str, Asked | Unanswerable],
     elapsed: float,
     now: datetime,
 ) -> Evidence:
@@ -111,12 +145,15 @@ def fold(  # one argument a fact of the look
     folded = dict(evidence.gates)
     for gate in policy.gates:
         question = asked[gate.name]
-        if isinstance(question, profiles.Question):
-            before = _calibrated(
-                gate, _asking(policy, gate, evidence.gates.get(gate.name), repr(question)), reading.past.get(gate.name)
-            )
-            counts = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
-            folded[gate.name] = _fold_gate(policy, gate, before, counts, at=reading.at, elapsed=elapsed)
+        if isinstance(question, Unanswerable):
+            continue
+        before = _asking(policy, gate, evidence.gates.get(gate.name), repr(question))
+        answer = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
+        if isinstance(question, ThresholdQuestion):
+            folded[gate.name] = _fold_threshold(policy, gate, before, answer, at=reading.at)
+        else:
+            before = _calibrated(gate, before, reading.past.get(gate.name))
+            folded[gate.name] = _fold_gate(policy, gate, before, answer, at=reading.at, elapsed=elapsed)
     return replace(evidence, gates=folded, looked_at=min(reading.at, now))
 
 
@@ -148,6 +185,8 @@ def next_step(evidence: Evidence, policy: Policy, step: int, *, deadline_test_at
     anew = {}
     for gate in policy.gates:
         kept = evidence.gates.get(gate.name)
+        if kept is not None and kept.standing is not None:
+            anew[gate.name] = replace(kept, standing=thresholds.next_step(kept.standing))
         if kept is not None and kept.state is not None:
             spec = _spec(policy, gate, kept)
             at = None if deadline_test_at is None or not spec.deadline_test else deadline_test_at.timestamp()
@@ -158,15 +197,16 @@ def next_step(evidence: Evidence, policy: Policy, step: int, *, deadline_test_at
 def weigh(
     evidence: Evidence | None,
     policy: Policy,
-    asked: Mapping[str, profiles.Question | profiles.Unanswerable],
+    asked: Mapping[str, Asked | Unanswerable],
     *,
     now: datetime,
 ) -> Balance:
     """What every gate proves, and whether all of them together prove harm."""
     weighed = tuple(_weigh_gate(evidence, policy, gate, asked[gate.name], now=now) for gate in policy.gates)
+    crossed = tuple(one.gate.name for one in weighed if one.gate.signal == "Threshold" and one.verdict == "Harm")
     proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
     if not proofs:
-        return Balance(gates=weighed)
+        return Balance(gates=weighed, harmful=crossed, rule="Threshold" if crossed else "")
     together = gates.combine(
         proofs,
         tested=numbers.tested(policy),
@@ -174,7 +214,8 @@ def weigh(
         false_rollback=policy.false_rollback,
     )
     named = tuple(replace(one, verdict="Harm") if one.gate.name in together.harmful else one for one in weighed)
-    return Balance(gates=named, harmful=together.harmful, rule=together.rule)
+    rule = together.rule or ("Threshold" if crossed else "")
+    return Balance(gates=named, harmful=(*together.harmful, *crossed), rule=rule)
 
 
 def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: str) -> GateEvidence:
@@ -201,20 +242,29 @@ def _spec(policy: Policy, gate: Gate, kept: GateEvidence) -> model.Gate:
     return numbers.gate_numbers(policy, gate, kept.calibration, kept.ledger.edges)
 
 
+def _fold_threshold(
+    policy: Policy, gate: Gate, before: GateEvidence, answer: Answered, *, at: datetime
+) -> GateEvidence:
+    if gate.threshold is None or not isinstance(answer, Measured):
+        return replace(before, problem=answer.reason if isinstance(answer, NoData | Faulty) else "it has no threshold")
+    standing = thresholds.fold(before.standing, gate.threshold, answer, at=at, within=FRESH_LOOKS * policy.interval)
+    return replace(before, standing=standing, problem=None)
+
+
 def _fold_gate(
     policy: Policy,
     gate: Gate,
     before: GateEvidence,
-    counts: Counts | NoData | Faulty,
+    counts: Answered,
     *,
     at: datetime,
     elapsed: float,
 ) -> GateEvidence:
-    if isinstance(counts, NoData | Faulty):
-        return replace(before, problem=counts.reason)
+    if not isinstance(counts, Counts):
+        return replace(before, problem=counts.reason if isinstance(counts, NoData | Faulty) else "nothing was counted")
     if before.calibration is None:
         return before
-    ledger, increments = ledgers.fold(before.ledger, counts, at=at, warmup=policy.warmup_requests)
+    ledger, increments = _count(policy, gate, before.ledger, counts, at=at)
     if isinstance(increments, Faulty):
         return replace(before, problem=increments.reason)
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
@@ -232,6 +282,22 @@ def _fold_gate(
         return GateEvidence(question=before.question, calibration=before.calibration, problem=f"counts anew: {unfit}")
 
 
+def _count(
+    policy: Policy, gate: Gate, ledger: ledgers.Ledger, counts: Counts, *, at: datetime
+) -> tuple[ledgers.Ledger, ledgers.Increments | Faulty]:
+    """What was counted since the last look; where that cannot be true the ledger stays, so the next look is of both together."""
+    if gate.signal != "Events":
+        return ledgers.fold(ledger, counts, at=at, warmup=policy.warmup_requests)
+    after, increments = ledgers.fold(ledger, counts, at=at, warmup=0)
+    for arm in () if isinstance(increments, Faulty) else (increments.candidate, increments.stable):
+        if arm.failed > arm.events:
+            return ledger, Faulty(
+                f"{arm.failed:,} bad events of {arm.events:,} since the last look: count an event in `total` only when it"
+                " is known whether it is bad"
+            )
+    return after, increments
+
+
 def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> model.Look:
     stable, candidate = increments.stable, increments.candidate
     if gate.signal in LATENCY_SIGNALS:
@@ -241,6 +307,15 @@ def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: flo
             stable=stable.buckets,
             candidate_pods=max(1, candidate.pods),
             stable_pods=max(1, stable.pods),
+            elapsed=elapsed,
+            at=at.timestamp(),
+        )
+    if gate.signal == "Events":  # of one pod: how they are spread over pods is not known
+        return model.RateLook(
+            candidate_requests=candidate.events,
+            candidate_bad=candidate.failed,
+            stable_requests=stable.events,
+            stable_bad=stable.failed,
             elapsed=elapsed,
             at=at.timestamp(),
         )
@@ -260,15 +335,17 @@ def _weigh_gate(
     evidence: Evidence | None,
     policy: Policy,
     gate: Gate,
-    asked: profiles.Question | profiles.Unanswerable,
+    asked: Asked | Unanswerable,
     *,
     now: datetime,
 ) -> Weighed:
-    if isinstance(asked, profiles.Unanswerable):
+    if isinstance(asked, Unanswerable):
         return Weighed(gate=gate, verdict="Unanswerable", problem=asked.reason)
     kept = None if evidence is None else evidence.gates.get(gate.name)
     if kept is None:
         return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
+    if isinstance(asked, ThresholdQuestion):
+        return _weigh_threshold(gate, kept, policy, now=now)
     asks = _spec(policy, gate, kept)
     proof, missing = _proof(asks, kept)
     missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
@@ -278,6 +355,14 @@ def _weigh_gate(
     if proof is not None and proof.unanswerable is not None:
         return replace(weighed, verdict="Unanswerable", problem=proof.unanswerable.message)
     return replace(weighed, verdict="Safe") if proof is not None and proof.safe else weighed
+
+
+def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: datetime) -> Weighed:
+    standing, limits = kept.standing, gate.threshold
+    missing = kept.problem or _stale(None if standing is None else standing.at, policy, now)
+    if missing is not None or standing is None or limits is None:
+        return Weighed(gate=gate, verdict="NoData", problem=missing)
+    return Weighed(gate=gate, verdict=thresholds.verdict(standing, limits), standing=standing)
 
 
 def _proof(asks: model.Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:

@@ -6,7 +6,11 @@ import math
 
 from pointsman.api.modelrevision import Calibration, GateRecord
 from pointsman.evidence import model, words
+from pointsman.rollout import thresholds
 from pointsman.rollout.weighing import Weighed
+
+_BAD = {"Events": "were bad"}
+"""What a bad request did, where it did not fail."""
 
 
 def explain(weighed: Weighed) -> str:
@@ -14,15 +18,18 @@ def explain(weighed: Weighed) -> str:
     said = f"{weighed.gate.name}: {weighed.verdict}"
     if weighed.problem is not None:
         said += f", {weighed.problem}"
+    if weighed.standing is not None and weighed.gate.threshold is not None:
+        return f"{said}: {thresholds.say(weighed.standing, weighed.gate.threshold)}"
     if weighed.proof is None or weighed.numbers is None or weighed.verdict == "Unanswerable":
         return said
     tell = words.harm if weighed.verdict == "Harm" else words.standing
-    return f"{said}: {tell(weighed.numbers, weighed.proof)}"
+    return f"{said}: {tell(weighed.numbers, weighed.proof, bad=_BAD.get(weighed.gate.signal, 'failed'))}"
 
 
 def brief(weighed: Weighed) -> str:
     """The verdict alone: it changes with the verdict, not with every look."""
-    return f"{weighed.gate.name} is {weighed.verdict}" + (f" ({weighed.problem})" if weighed.problem else "")
+    why = weighed.problem or ("the query's answer is outside its limits" if weighed.pauses else "")
+    return f"{weighed.gate.name} is {weighed.verdict}" + (f" ({why})" if why else "")
 
 
 def gate_record(weighed: Weighed) -> GateRecord:
@@ -35,6 +42,8 @@ def gate_record(weighed: Weighed) -> GateRecord:
             signal=weighed.gate.signal,
             verdict=weighed.verdict,
             calibration=calibration,
+            value=None if weighed.standing is None else _number(weighed.standing.value),
+            held_since=None if weighed.standing is None else weighed.standing.since,
             message=explain(weighed)[:2048],
         )
     counts = proof.counts

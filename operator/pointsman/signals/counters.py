@@ -30,5 +30,5 @@ def whole(pod: str, sample: Sample) -> int:
     value = sample.value
     if not (math.isfinite(value) and 0 <= value <= _EXACT and value == int(value)):
         name = sample.labels.get("__name__", "a counter")
-        raise FaultError(f"pod {pod} exports {name} = {value}, which is no count of requests")
+        raise FaultError(f"{f'pod {pod} exports ' if pod else ''}{name} = {value}, which is no count of requests")
     return int(value)

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from pointsman.api.gates import Source
-from pointsman.signals import exports, histogram, past
+from pointsman.signals import events, exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
 from pointsman.signals.profiles import Arm, Question, Shape
 from pointsman.signals.queries import (
     CLUSTER,
@@ -27,11 +28,22 @@ from pointsman.signals.queries import (
     RangeQuery,
     span,
 )
-from pointsman.signals.reading import Answered, ArmCounts, Counts, Faulty, NoData, Past, PodCount, Reading, Watch
+from pointsman.signals.reading import (
+    Answered,
+    ArmCounts,
+    Counts,
+    Faulty,
+    Measured,
+    NoData,
+    Past,
+    PodCount,
+    Reading,
+    Watch,
+)
 from pointsman.signals.samples import Answer, Failed, RangeAnswer, Sample, Series
 
 Owner: TypeAlias = tuple[str, str]
-"""Namespace and name of a revision."""
+"""Namespace and name of a revision, or of events what their label holds for it."""
 
 _Target: TypeAlias = tuple[str, str]
 """Job and instance: what Prometheus scrapes."""
@@ -55,8 +67,10 @@ def look(
     return Look(
         at=at,
         plan=plan,
-        past={query: _by_owner(asked[query].source, answer, plan.labels) for query, answer in (ranges or {}).items()},
-        series={shape: _by_owner(shape.source, answers[query], plan.labels) for shape, query in plan.shapes.items()},
+        past={query: _table(asked[query], answer, plan.labels) for query, answer in (ranges or {}).items()},
+        series={shape: _table(shape, answers[query], plan.labels) for shape, query in plan.shapes.items()},
+        events={shape: _table(shape, answers[query], plan.labels) for shape, query in plan.events.items()},
+        values={text: answers[query] for text, query in plan.values.items()},
         up={source: _by_owner(source, answers[query], plan.labels) for source, query in plan.freshness.items()},
     )
 
@@ -69,6 +83,8 @@ class Look:
     plan: Plan
     past: Mapping[RangeQuery, Mapping[Owner, Sequence[Series]] | Failed]
     series: Mapping[Shape, _Table | Failed]
+    events: Mapping[EventsShape, _Table | Failed]
+    values: Mapping[str, Answer]
     up: Mapping[Source, _Table | Failed]
 
     def read(self, watch: Watch) -> Reading:
@@ -78,13 +94,19 @@ class Look:
             gates={question.gate: self._answer(watch, question) for question in watch.questions},
             past={}
             if watch.calibrate is None
-            else {one.gate: self._past(watch, one.stable) for one in watch.questions},
+            else {
+                one.gate: self._past(watch, one) for one in watch.questions if not isinstance(one, ThresholdQuestion)
+            },
         )
 
     def failures(self, watch: Watch) -> float:
         """What the candidate's counters say that it has failed so far: for who is decided first, not for a verdict."""
         owner = (watch.namespace, watch.candidate)
-        tables = [self.series[one.candidate] for one in watch.questions if one.candidate.signal == "Errors"]
+        tables = [
+            self.series[one.candidate]
+            for one in watch.questions
+            if isinstance(one, Question) and one.candidate.signal == "Errors"
+        ]
         return sum(
             sample.value
             for table in tables
@@ -93,25 +115,43 @@ class Look:
             if sample.labels.get(PART) == FAILED
         )
 
-    def _past(self, watch: Watch, shape: Shape) -> Past | NoData:
+    def _past(self, watch: Watch, question: Question | EventsQuestion) -> Past | NoData:
         """What this look says about the time before it."""
+        shape: Shape | EventsShape
+        if isinstance(question, EventsQuestion):
+            shape, name = question.shape, question.stable
+        else:
+            shape, name = question.stable, watch.stable
         long = span(watch)
-        query = None if long is None else self.plan.past.get(((shape, watch.namespace, watch.stable), long))
+        query = None if long is None else self.plan.past.get(((shape, watch.namespace, name), long))
         if long is None or query is None or query not in self.past:
             return NoData("the past was not asked for")
-        series = self.past[query]
-        if isinstance(series, Failed):
-            return NoData(series.reason)
-        return past.read(
-            shape,
-            series.get((watch.namespace, watch.stable), ()),
+        found = self.past[query]
+        if isinstance(found, Failed):
+            return NoData(found.reason)
+        series = found.get((watch.namespace, name), ())
+        if isinstance(shape, EventsShape):
+            return past.read_events(series, at=self.at, span=long)
+        return past.read(shape, series, at=self.at, span=long, warmup=watch.warmup, pod=self.plan.labels.pod)
+
+    def _events(self, watch: Watch, question: EventsQuestion) -> Answered:
+        table = self.events[question.shape]
+        if isinstance(table, Failed):
+            return NoData(table.reason)
+        return events.read(
+            question,
+            watch,
+            stable=table.get((watch.namespace, question.stable), ()),
+            candidate=table.get((watch.namespace, question.candidate), ()),
             at=self.at,
-            span=long,
-            warmup=watch.warmup,
-            pod=self.plan.labels.pod,
+            labels=self.plan.labels,
         )
 
-    def _answer(self, watch: Watch, question: Question) -> Answered:
+    def _answer(self, watch: Watch, question: Asked) -> Answered:
+        if isinstance(question, ThresholdQuestion):
+            return _measured(self.values[question.query])
+        if isinstance(question, EventsQuestion):
+            return self._events(watch, question)
         try:
             candidate = self._arm(watch, "candidate", question.candidate)
             stable = self._arm(watch, "stable", question.stable)
@@ -179,6 +219,28 @@ class _Arm:
     newest: datetime
     series: int
     missing: Mapping[str, str]
+
+
+def _measured(answer: Answer) -> Measured | NoData:
+    if isinstance(answer, Failed):
+        return NoData(answer.reason)
+    values = tuple(sample.value for sample in answer)
+    if not values:
+        return NoData("the query's answer is empty")
+    return NoData("the query's answer is not a number (NaN)") if any(map(math.isnan, values)) else Measured(values)
+
+
+def _table(
+    shape: Shape | EventsShape, answer: tuple[_Labelled, ...] | Failed, labels: Labels
+) -> Mapping[Owner, Sequence[_Labelled]] | Failed:
+    if isinstance(shape, Shape):
+        return _by_owner(shape.source, answer, labels)
+    if isinstance(answer, Failed):
+        return answer
+    table: dict[Owner, list[_Labelled]] = defaultdict(list)
+    for sample in answer:
+        table[sample.labels.get(labels.namespace, ""), sample.labels.get(shape.label, "")].append(sample)
+    return table
 
 
 def _by_owner(

@@ -5,6 +5,7 @@ the last counters of every pod and asks what can have happened since:
 
 - The first look of an attempt is the baseline: what was counted before is not evidence.
 - A process that started after the first look counts from zero; another pod seen for the first time is a baseline too.
+  Of events (`newcomers`) every series is a counter of its own that begins at zero, so a new one counts whole.
 - Counters that fall were reset only if the process started anew. Else an older sample was read (deduplicating stores step
   back), and nothing counts until all counters have passed their old maximum. A store is not behind itself for longer than
   Prometheus' own lookback of 5 minutes, so counters that stay lower for that long were reset without saying so: baseline.
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from pointsman.signals.reading import ArmCounts, Cells, Counts, Faulty, PodCount
+from pointsman.signals.reading import ArmCounts, Cells, Counts, Faulty, Newcomers, PodCount
 
 SAME_START: Final = 10.0  # seconds; Envoy's start is its uptime taken from the scrape's time, which wobbles
 SETTLED: Final = 300.0  # seconds; Prometheus' lookback
@@ -107,6 +108,11 @@ class Tally:
         return self.cells[0]
 
     @property
+    def events(self) -> int:
+        """All events, of which `failed` are the bad ones (Events)."""
+        return self.cells[-1] - self.cells[0]
+
+    @property
     def buckets(self) -> tuple[int, ...]:
         """Requests per bucket, not cumulative (Latency)."""
         return tuple(upper - lower for lower, upper in pairwise((0, *self.cells)))
@@ -143,6 +149,7 @@ def fold(ledger: Ledger, counts: Counts, *, at: datetime, warmup: int) -> tuple[
         since=None if ledger.at is None else ledger.since,
         warmup=warmup,
         nothing=(0,) * (len(edges) or 2),
+        newcomers=counts.newcomers,
     )
     stable, stable_tally = _fold_arm(
         _known(ledger.stable, ledger.edges, edges), _seen(counts.stable, counts.edges, edges), moment
@@ -158,7 +165,9 @@ def fold(ledger: Ledger, counts: Counts, *, at: datetime, warmup: int) -> tuple[
         stable=stable,
         candidate=candidate,
     )
-    return _forget(after, moment.at), Increments(edges=edges, stable=stable_tally, candidate=candidate_tally)
+    if counts.newcomers == "Baseline":  # another one that was forgotten would count twice when it comes back
+        after = _forget(after, moment.at)
+    return after, Increments(edges=edges, stable=stable_tally, candidate=candidate_tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,7 @@ class _Moment:
     since: float | None
     warmup: int
     nothing: Cells
+    newcomers: Newcomers
 
 
 def _fold_arm(known: Mapping[str, Pod], seen: Mapping[str, PodCount], moment: _Moment) -> tuple[dict[str, Pod], Tally]:
@@ -185,7 +195,9 @@ def _advance(known: Pod | None, count: PodCount, moment: _Moment) -> tuple[Pod, 
     """A pod's entry after a look, and what counts of it: None where nothing may."""
     latest = Pod(started=count.started, seen=moment.at, cells=count.cells)
     if known is None:
-        if moment.since is None or count.started is None or count.started < moment.since:
+        if moment.since is None:
+            return latest, None
+        if moment.newcomers == "Baseline" and (count.started is None or count.started < moment.since):
             return latest, None
         known = replace(latest, cells=moment.nothing)
     restarted = False

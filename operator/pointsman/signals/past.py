@@ -76,6 +76,36 @@ def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, wa
     return LatencyPast(seconds=span.step, pods=pods, edges=edges, counts=counts)
 
 
+def read_events(series: Iterable[Series], *, at: datetime, span: Span) -> RatePast:
+    """The increments of events, by the targets that export them in place of pods: each series counts for itself, then they add up."""
+    grid = _Grid(begin=at.timestamp() - span.seconds, step=span.step, length=round(span.seconds / span.step) + 1)
+    unknown = np.full(grid.length, np.nan)
+    by_target: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        by_target["/".join(_target(one))].append(one)
+    totals, bads = [], []
+    for own in by_target.values():
+        counted = {
+            FAILED: np.zeros(grid.length - 1, dtype=np.int64),
+            None: np.full(grid.length - 1, -1, dtype=np.int64),
+        }
+        for one in own:
+            track = _Track(edges=(), cells=grid.lay(one)[:, None], started=unknown)
+            grown = _growth(track, span, 0).cells[:, 0]
+            known = counted[one.labels.get(PART)]
+            counted[one.labels.get(PART)] = np.where(grown < 0, known, np.maximum(known, 0) + np.maximum(grown, 0))
+        possible = counted[FAILED] <= counted[None]
+        totals.append(np.where(possible, counted[None], -1))
+        bads.append(np.where(possible & (counted[None] >= 0), counted[FAILED], -1))
+    nothing = np.zeros((grid.length - 1, 0), dtype=np.int64)
+    return RatePast(
+        seconds=span.step,
+        pods=tuple(by_target),
+        requests=np.stack(totals, axis=1) if totals else nothing,
+        bad=np.stack(bads, axis=1) if bads else nothing,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Growth:
     """Increments of the cumulative cells, (T, B); -1 in a whole row that does not count."""

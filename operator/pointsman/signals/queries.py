@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from pointsman.api.gates import Source
-from pointsman.signals.profiles import Matchers, Shape
+from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
+from pointsman.signals.profiles import Arm, Matchers, Question, Shape
+from pointsman.signals.promql import Matcher
 from pointsman.signals.reading import Watch
+from pointsman.signals.tokens import quoted
 
 PART: Final = "pointsman_part"
 """The label that tells the parts of one answer apart; series of the shape's own metric have none."""
 FAILED: Final = "failed"
 STARTED: Final = "started"
 PRESENT: Final = "present"
+SCRAPED: Final = "scraped"
 UNLABELLED: Final = "unlabelled"
 NOWHERE: Final = "nowhere"
 
@@ -68,26 +72,30 @@ class RangeQuery:
     step: float
 
 
-Whose: TypeAlias = tuple[Shape, str, str]
-"""A shape, and the namespace and name of the revision that it is asked of."""
+Whose: TypeAlias = tuple[Shape | EventsShape, str, str]
+"""A shape, the namespace, and the name of the revision that it is asked of, or of events what their label holds for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The queries of one look: their number grows with shapes, never with rollouts.
+    """The queries of one look: their number grows with shapes, never with rollouts; only queries of users are their own.
 
+    events  of users' counters
+    values  users' queries, by their text
     past  by what is asked of whom; one query per shape, window and step for at most `_AT_ONCE` revisions together
     """
 
     labels: Labels
     shapes: Mapping[Shape, Query]
     freshness: Mapping[Source, Query]
+    events: Mapping[EventsShape, Query] = field(default_factory=dict)
+    values: Mapping[str, Query] = field(default_factory=dict)
     past: Mapping[tuple[Whose, Span], RangeQuery] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """All instant ones, each once."""
-        return (*self.shapes.values(), *self.freshness.values())
+        """All instant ones, each once; users' own come last, so that a slow one delays nobody else's."""
+        return (*self.shapes.values(), *self.freshness.values(), *self.events.values(), *self.values.values())
 
     @property
     def ranges(self) -> tuple[RangeQuery, ...]:
@@ -98,17 +106,30 @@ class Plan:
 def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
     """The queries that answer all questions of all watches."""
     watches = tuple(watches)
-    revisions: dict[Shape, set[tuple[str, str]]] = {}
+    revisions: dict[Shape, set[tuple[str, str]]] = defaultdict(set)
+    events: dict[EventsShape, set[tuple[str, str]]] = defaultdict(set)
+    values: dict[str, Query] = {}
     for watch in watches:
         for question in watch.questions:
-            revisions.setdefault(question.stable, set()).add((watch.namespace, watch.stable))
-            revisions.setdefault(question.candidate, set()).add((watch.namespace, watch.candidate))
-    shapes = {shape: _counters(shape, sorted(asked), labels) for shape, asked in revisions.items()}
+            if isinstance(question, Question):
+                revisions[question.stable].add((watch.namespace, watch.stable))
+                revisions[question.candidate].add((watch.namespace, watch.candidate))
+            elif isinstance(question, EventsQuestion):
+                events[question.shape] |= {(watch.namespace, question.stable), (watch.namespace, question.candidate)}
+            else:
+                values[question.query] = Query(text=question.query, about=f"gate {question.gate} of {watch.candidate}")
     freshness: dict[Source, Query] = {}
     for source in sorted({shape.source for shape in revisions}):
         asked = sorted({pair for shape, pairs in revisions.items() if shape.source == source for pair in pairs})
         freshness[source] = _runtime_up(asked, labels) if source == "Runtime" else _gateway_up(asked)
-    return Plan(labels=labels, shapes=shapes, freshness=freshness, past=_past(watches, labels))
+    return Plan(
+        labels=labels,
+        shapes={shape: _counters(shape, sorted(asked), labels) for shape, asked in revisions.items()},
+        freshness=freshness,
+        events={shape: _events(shape, sorted(asked), labels) for shape, asked in events.items()},
+        values=values,
+        past=_past(watches, labels),
+    )
 
 
 def span(watch: Watch) -> Span | None:
@@ -123,7 +144,7 @@ def span(watch: Watch) -> Span | None:
 def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
     """What a person pastes into Prometheus to see what the gate saw of one revision: failed and all, or the buckets."""
     if shape.source == "Runtime":
-        arm = f"{labels.namespace}={_quote(namespace)},{labels.revision}={_quote(revision)}"
+        arm = f"{labels.namespace}={quoted(namespace)},{labels.revision}={quoted(revision)}"
     else:
         arm = _matcher(CLUSTER, f"service/{_literal(namespace)}/{_literal(revision)}/.+")
     if shape.signal == "Errors":
@@ -133,6 +154,38 @@ def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labe
         )
     buckets, native = (_select(name, arm, shape.match) for name in _series(shape))
     return (f"sum by (le) ({buckets}) or sum ({native})",)
+
+
+def pasted(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Labels = Labels()) -> str:
+    """What a person pastes into Prometheus to see what a gate saw of one arm: all of what it compares."""
+    if isinstance(asked, ThresholdQuestion):
+        return asked.query
+    if isinstance(asked, EventsQuestion):
+        value = asked.stable if arm == "stable" else asked.candidate
+        return asked.shape.total.within(
+            Matcher(asked.shape.label, "=", value), Matcher(labels.namespace, "=", namespace)
+        )
+    shape = asked.stable if arm == "stable" else asked.candidate
+    return promql(shape, namespace=namespace, revision=revision, labels=labels)[-1]
+
+
+def _events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
+    """Each series of the user's counters, and when it was scraped; nothing is summed: each is a counter of its own."""
+    total = shape.total.within(*_arms_of_events(shape, pairs, labels))
+    parts = (*_rising_events(shape, pairs, labels), _mark(f"timestamp({total})", SCRAPED))
+    return Query(text=" or ".join(parts), about=f"{shape.total.metric} of {_who(pairs)}")
+
+
+def _rising_events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> tuple[str, str]:
+    arms = _arms_of_events(shape, pairs, labels)
+    return shape.total.within(*arms), _mark(shape.bad.within(*arms), FAILED)
+
+
+def _arms_of_events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> tuple[Matcher, Matcher]:
+    return (
+        Matcher(labels.namespace, "=~", _union(namespace for namespace, _ in pairs)),
+        Matcher(shape.label, "=~", _union(value for _, value in pairs)),
+    )
 
 
 def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
@@ -179,12 +232,15 @@ def _series(shape: Shape) -> tuple[str, ...]:
 
 
 def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Whose, Span], RangeQuery]:
-    asked: dict[tuple[Shape, Span], set[tuple[str, str]]] = defaultdict(set)
+    asked: dict[tuple[Shape | EventsShape, Span], set[tuple[str, str]]] = defaultdict(set)
     for watch in watches:
         long = span(watch)
         if long is not None:
             for question in watch.questions:
-                asked[question.stable, long].add((watch.namespace, watch.stable))
+                if isinstance(question, Question):
+                    asked[question.stable, long].add((watch.namespace, watch.stable))
+                elif isinstance(question, EventsQuestion):
+                    asked[question.shape, long].add((watch.namespace, question.stable))
     found: dict[tuple[Whose, Span], RangeQuery] = {}
     for (shape, long), pairs in asked.items():
         ordered = sorted(pairs)
@@ -195,11 +251,18 @@ def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Whose, Span], 
     return found
 
 
-def _counters_before(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels, long: Span) -> RangeQuery:
-    """Each pod's counters as they rose."""
+def _counters_before(
+    shape: Shape | EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels, long: Span
+) -> RangeQuery:
+    """Each counter as it rose."""
+    if isinstance(shape, EventsShape):
+        parts: Sequence[str] = _rising_events(shape, pairs, labels)
+        metric = shape.total.metric
+    else:
+        parts, metric = _rising(shape, _arms(shape, pairs, labels), labels), shape.metric
     return RangeQuery(
-        text=" or ".join(_rising(shape, _arms(shape, pairs, labels), labels)),
-        about=f"the past of {shape.metric} of {_who(pairs)}",
+        text=" or ".join(parts),
+        about=f"the past of {metric} of {_who(pairs)}",
         seconds=long.seconds,
         step=long.step,
     )
@@ -211,9 +274,9 @@ def _runtime_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
     An instant query stamps its samples with its own time: only `timestamp` of a plain selector tells the scrape's.
     """
     named = _matcher(labels.pod, f"(?:{_union(revision for _, revision in pairs)})-.+")
-    unlabelled = f"{named},{labels.revision}={_quote('')}"
+    unlabelled = f"{named},{labels.revision}={quoted('')}"
     revisions = _matcher(labels.revision, _union(revision for _, revision in pairs))
-    nowhere = f"{revisions},{labels.namespace}={_quote('')}"
+    nowhere = f"{revisions},{labels.namespace}={quoted('')}"
     parts = (
         _up(_pods(pairs, labels)),
         _mark(_up(unlabelled), UNLABELLED),
@@ -253,7 +316,7 @@ def _mark(expression: str, part: str) -> str:
 
 
 def _matcher(label: str, pattern: str) -> str:
-    return f"{label}=~{_quote(pattern)}"
+    return f"{label}=~{quoted(pattern)}"
 
 
 def _union(values: Iterable[str]) -> str:
@@ -263,12 +326,6 @@ def _union(values: Iterable[str]) -> str:
 def _literal(value: str) -> str:
     r"""The value as RE2 that matches just it: what Go's regexp.QuoteMeta escapes (`re.escape` also escapes `-`, needlessly)."""
     return "".join(f"\\{character}" if character in r"\.+*?()|[]{}^$" else character for character in value)
-
-
-def _quote(value: str) -> str:
-    """A PromQL string."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def _who(pairs: Sequence[tuple[str, str]]) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.signals.profiles import Question
+from pointsman.signals.own import Asked
 
 _SHORTEST = timedelta(seconds=60)
 
@@ -18,7 +18,7 @@ Cells: TypeAlias = tuple[int, ...]
 """Cumulative counters of one pod that never fall from left to right.
 
 Errors: (failed, total). Latency: requests at most as slow as each edge, the last one +Inf. So the last cell is the number
-of requests in both.
+of requests in both. Events, whose bad ones and all are counters of their own: (bad, bad + all).
 """
 
 
@@ -60,21 +60,34 @@ class ArmCounts:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
+Newcomers: TypeAlias = Literal["Baseline", "FromZero"]
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Both arms of one gate.
 
-    edges  Latency: in seconds, rising, +Inf last; only +Inf while no pod has a series. Errors: ()
-    note   a sentence where no pod of either arm has a matching series
+    edges      Latency: in seconds, rising, +Inf last; only +Inf while no pod has a series. Errors, Events: ()
+    note       a sentence where no pod of either arm has a matching series
+    newcomers  what counts of a counter that is met after the first look and does not say since when it counts: nothing
+               before the look after (Baseline), or all of it (FromZero)
     """
 
     edges: tuple[float, ...]
     stable: ArmCounts
     candidate: ArmCounts
     note: str | None = None
+    newcomers: Newcomers = "Baseline"
 
 
-Answered: TypeAlias = Counts | NoData | Faulty
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a user's query answered: the values of its series, none of them NaN."""
+
+    values: tuple[float, ...]
+
+
+Answered: TypeAlias = Counts | Measured | NoData | Faulty
 
 
 Whole: TypeAlias = npt.NDArray[np.int64]
@@ -139,7 +152,7 @@ class Watch:
     namespace: str
     stable: str
     candidate: str
-    questions: tuple[Question, ...]
+    questions: tuple[Asked, ...]
     stale_after: timedelta = _SHORTEST
     calibrate: timedelta | None = None
     interval: timedelta = timedelta(seconds=10)
