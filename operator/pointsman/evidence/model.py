@@ -99,7 +99,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class RateGate:
-    """A gate on a rate of bad requests (Errors, Events, Agreement with counts of both arms), frozen at the attempt's start.
+    """A gate on a rate of bad requests (Errors, Events: counts of both arms), frozen at the attempt's start.
 
     Attributes:
         tolerance: Safe is proof of staying inside this margin.
