@@ -257,6 +257,19 @@ async def test_a_body_that_does_not_come(leaves: bool) -> None:  # noqa: FBT001
         writer.transport.abort()
 
 
+async def test_connections_are_bounded_and_those_that_are_there_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.inspector.process._MOST_CONNECTIONS", 3)
+    async with world() as here:
+        await here.mirrors({})
+        opened = [await asyncio.open_connection("127.0.0.1", here.inspector.port) for _ in range(3)]
+        with contextlib.suppress(ConnectionError):
+            assert await opened[-1][0].read() == b""
+        await here.mirrors({})
+        assert await here.handled() == {"compared": 2}
+        for _, writer in opened:
+            writer.close()
+
+
 async def test_streams_are_read_to_the_end() -> None:
     async with world(protocol="OpenAI", comparators=[{"kind": "Text", "output": "text"}]) as here:
         await here.mirrors({"stable": ["streams", "Ye", "s."], "candidate": ["streams", "Yes."]})

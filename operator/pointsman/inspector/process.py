@@ -23,6 +23,7 @@ _log = structlog.get_logger(__name__)
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS: Final = 64 * 2**10  # as long as Envoy lets all headers together be
 _MOST_HEADERS: Final = 256
+_MOST_CONNECTIONS: Final = 512  # each may have as much as its buffer and its headers in memory
 _LINGER_SECONDS: Final = 0.5
 
 
@@ -113,11 +114,20 @@ class Serving:
         return web.Response(body=self.ledger.text(), headers={"Content-Type": _TEXT})
 
 
+class _Server(web.Server):
+    """Closes connections at once that are too many; users' requests do not hang on them."""
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.abort()
+
+
 def _server(inspector: Inspector) -> web.Server:
     """Any path is a request to a model here, so there is no router; what aiohttp would log of a bad one quotes it."""
     silent = logging.getLogger("pointsman.inspector.http")
     silent.disabled = True
-    return web.Server(
+    return _Server(
         inspector.receive,
         access_log=None,
         logger=silent,
