@@ -10,7 +10,7 @@ from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Apply, Plan
-from pointsman.rollout.shape import Shape, live_share, routed, shape
+from pointsman.rollout.shape import LEAST, Shape, live_share, routed, shape
 from pointsman.signals.own import ThresholdQuestion
 from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.reading import Watch, stale_after
@@ -82,7 +82,9 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     report.tell_refusal(draft, status)
     changed = _differ(status, observed.deployment.status)
     moved = status.rollout is not None and _moved(draft)
-    report.save_evidence(draft, commits=moved or wanted.share > live_share(draft))
+    # The least share was the step's commitment: what follows it a second later rests on nothing newer.
+    raised = wanted.share > live_share(draft) != LEAST
+    report.save_evidence(draft, commits=moved or raised)
     created = {
         write.object["metadata"]["name"]
         for write in written.prepare

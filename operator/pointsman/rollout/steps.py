@@ -132,7 +132,8 @@ def foresee_hold(draft: Draft, share: int) -> None:
     rollout = draft.rollout
     if rollout is None or not routed(draft) or share <= live_share(draft):
         return
-    begins = rollout.phase == "Canary" and rollout.hold_started_at is None and share in (LEAST, goal_share(draft))
+    least = rollout.hold_started_at is None or live_share(draft) == LEAST
+    begins = rollout.phase == "Canary" and least and share in (LEAST, goal_share(draft))
     if begins or rollout.phase == "Promoting":
         draft.update(hold_started_at=draft.now + GATEWAY_GRACE)
 
