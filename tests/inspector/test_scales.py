@@ -73,6 +73,13 @@ def test_texts_are_counted_by_their_length_and_labels_only_where_a_scale_names_t
     assert dict(labels.counts) == {"cat": 1, "other": 1}
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\nb", "x" * 129])
+def test_what_cannot_be_a_label_is_no_name(name: str) -> None:
+    predictions = Predictions({})
+    predictions.observe(name, Output((1.0,), ()))
+    assert predictions.found == {}
+
+
 def test_names_of_outputs_that_a_model_makes_up_are_bounded() -> None:
     predictions = Predictions({})
     for number in range(1_000):

@@ -35,12 +35,15 @@ class Answer:
     body: bytes
 
     def output(self, name: str) -> Output | None:
-        """The output of that name, or what a JSON pointer leads to; None where there is neither."""
+        """The output of that name, or what a JSON pointer leads to; None where there is neither, or nothing readable."""
         found = self.outputs.get(name)
-        if found is None and name.startswith("/"):
-            value = at(self.document, name)
+        if found is not None or not name.startswith("/"):
+            return found
+        value = at(self.document, name)
+        try:
             return None if value is MISSING else output(value)
-        return found
+        except UnreadableError:
+            return None
 
 
 def output(value: Any) -> Output:

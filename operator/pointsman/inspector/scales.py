@@ -12,7 +12,7 @@ from typing import Final
 from pointsman.inspector.assignment import Scale
 from pointsman.inspector.documents import Scalar
 from pointsman.inspector.outputs import Output
-from pointsman.inspector.slices import OTHER
+from pointsman.inspector.slices import OTHER, is_label
 
 _DECADES: Final = tuple(factor * 10.0**power for power in range(6) for factor in (1.0, 2.0, 5.0))
 _TWENTIETHS: Final = tuple(count / 20 for count in range(1, 20))
@@ -90,7 +90,7 @@ class Predictions:
                 self._observe(f"{name}/{column}", output.values[column::width])
 
     def _observe(self, name: str, values: Iterable[Scalar]) -> None:
-        if name not in self.found and len(self.found) >= _MOST_NAMES:
+        if name not in self.found and (len(self.found) >= _MOST_NAMES or not is_label(name)):
             return
         counter = self.found.setdefault(name, Histogram(GRID))
         for value in values:

@@ -26,7 +26,7 @@ class Names:
         """The name that a value is counted under."""
         if value in self._known:
             return value
-        if len(self._known) >= self._most or len(value) > _LONGEST or not _printable(value):
+        if len(self._known) >= self._most or not is_label(value):
             return OTHER
         self._known.add(value)
         return value
@@ -47,6 +47,6 @@ def value(slices: Slices, headers: Mapping[str, str], document: Any) -> str:
             return NONE
 
 
-def _printable(value: str) -> bool:
-    """Labels of Prometheus are UTF-8: a lone surrogate cannot be written; nor should control characters be."""
-    return value.isprintable()
+def is_label(value: str) -> bool:
+    """Whether a label of Prometheus should have this value: a lone surrogate is no UTF-8, control characters are nobody's name."""
+    return len(value) <= _LONGEST and value.isprintable()
