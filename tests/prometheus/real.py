@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from hack.cluster import binaries
+from pointsman.prometheus.reader import Reader
+from pointsman.signals.counts import look
+from pointsman.signals.queries import plan
+from pointsman.signals.reading import Answered, Watch
+from pointsman.signals.samples import Failed
 from tests.prometheus.protobuf import CONTENT_TYPE
 
 TEXT = "text/plain; version=0.0.4"
@@ -113,6 +120,26 @@ class Prometheus:
                 process.wait()
                 for exporter in self.exporters:
                     exporter.close()
+
+
+async def see(reader: Reader, asked: Watch, later: timedelta = timedelta()) -> Answered:
+    """What the watch's only gate, `gate`, reads now."""
+    at = datetime.now(UTC) + later
+    made = plan([asked])
+    answers = await reader.read(made.queries, at)
+    assert not [answer for answer in answers.values() if isinstance(answer, Failed)]
+    return look(made, answers, at).read(asked).gates["gate"]
+
+
+async def settle(reader: Reader, asked: Watch, *, on: type[Answered], says: str = "") -> Answered:
+    """Look until the answer is of this type and says so: scrapes take their time."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        seen = await see(reader, asked)
+        if isinstance(seen, on) and says in str(seen):
+            return seen
+        assert time.monotonic() < deadline, f"still {seen}"
+        await asyncio.sleep(0.05)
 
 
 def wait_for(condition: Callable[[], Seen], what: str) -> Seen:

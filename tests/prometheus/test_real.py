@@ -22,7 +22,7 @@ from pointsman.signals.queries import plan, promql
 from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Watch
 from pointsman.signals.samples import Failed
 from tests.prometheus.protobuf import gauge, native
-from tests.prometheus.real import PATIENCE, Exporter, Prometheus
+from tests.prometheus.real import PATIENCE, Exporter, Prometheus, see, settle
 
 pytestmark = pytest.mark.bare  # needs the cluster's own Prometheus, and nothing else of it
 
@@ -121,25 +121,6 @@ def watch(name: str, gate: Gate) -> Watch:
     asked = ask(gate, stable=METRICS, candidate=METRICS, gateway=gateway("envoy-gateway"), routed=True)
     assert not isinstance(asked, Unanswerable)
     return Watch("ml", stable=f"{name}-1", candidate=f"{name}-2", questions=(asked,))
-
-
-async def see(reader: Reader, asked: Watch, later: timedelta = timedelta()) -> Answered:
-    at = datetime.now(UTC) + later
-    made = plan([asked])
-    answers = await reader.read(made.queries, at)
-    assert not [answer for answer in answers.values() if isinstance(answer, Failed)]
-    return look(made, answers, at).read(asked).gates["gate"]
-
-
-async def settle(reader: Reader, asked: Watch, *, on: type[Answered], says: str = "") -> Answered:
-    """Look until the answer is of this type and says so: scrapes take their time."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        seen = await see(reader, asked)
-        if isinstance(seen, on) and says in str(seen):
-            return seen
-        assert time.monotonic() < deadline, f"still {seen}"
-        await asyncio.sleep(0.05)
 
 
 async def test_requests_failures_and_the_start_of_the_process(reader: Reader) -> None:
