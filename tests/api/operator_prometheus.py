@@ -10,10 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from pointsman.signals.queries import FAILED, PART, STARTED
+from pointsman.signals.queries import FAILED, PART, SCRAPED, STARTED
 from tests.api.operator_models import Models, Pod
 
 COUNTER = "inference_requests_total"
+EVENTS = "orders_total"
+"""Every request is an order, and one that fails is a bad one."""
+LIMITED = "gpu_memory_ratio"
 _STARTED = 1_700_000_000
 
 Answer = dict[str, Any]
@@ -53,6 +56,7 @@ class Prometheus:
         self._hang.set()
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
+        self.limited = 0.5
         self._up()
 
     @property
@@ -101,6 +105,10 @@ class Prometheus:
             samples = [sample for pod in self._models.serve() for sample in self._sums(pod, at)]
         elif query.startswith(COUNTER):  # as operators asked that are upgraded
             samples = [sample for pod in self._models.serve() for sample in self._counters(pod, at)]
+        elif query.startswith(f"{EVENTS}{{"):
+            samples = [sample for pod in self._models.serve() for sample in self._events(pod, at)]
+        elif query.startswith(f"max({LIMITED}{{"):
+            samples = [{"metric": {}, "value": [at, str(self.limited)]}]
         elif query.startswith("timestamp(up{"):
             samples = [self._sample(pod, at, f"{at:.3f}") for pod in self._models.pods()]
         else:
@@ -113,7 +121,7 @@ class Prometheus:
         times = [begin + step * number for number in range(round((end - begin) / step) + 1)]
         series = []
         for pod in self._models.pods():
-            target = self._sample(pod, end, "")["metric"]
+            target = self._sample(pod, end, "")["metric"] | {"revision": pod.revision}
             for part, each in (({}, 1.0), ({PART: FAILED}, 1 / 200)):
                 values = [[at, str(int(100 * each * number))] for number, at in enumerate(times)]
                 series.append({"metric": target | part, "values": values})
@@ -129,6 +137,11 @@ class Prometheus:
         yield self._sample(pod, at, str(pod.failed), __name__=COUNTER, code="500")
         yield self._sample(pod, at, str(pod.failed), __name__=COUNTER, code="500", **{PART: FAILED})
         yield self._sample(pod, at, str(_STARTED), **{PART: STARTED})
+
+    def _events(self, pod: Pod, at: float) -> Iterator[Answer]:
+        own = {"namespace": self._namespace, "revision": pod.revision, "job": "shop", "instance": pod.name}
+        for part, value in (({}, pod.requests), ({PART: FAILED}, pod.failed), ({PART: SCRAPED}, at)):
+            yield {"metric": own | part, "value": [at, str(value)]}
 
     def _sample(self, pod: Pod, at: float, value: str, **labels: str) -> Answer:
         target = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.api.gates import SERVING_SIGNALS
 from pointsman.cli import policyfile
 from pointsman.cli.faults import InputError
 from tests.conftest import CRDS
@@ -50,6 +52,30 @@ def test_fields_of_a_deployment_win_over_the_policy_that_it_names(file: Path) ->
     policy = loaded.policy(None, replicas=4)
     assert (policy.interval.total_seconds(), policy.deadline.total_seconds()) == (30, 3 * 3600)
     assert loaded.replicas == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("{}", None),
+        ("{gates: [{name: e, signal: Errors}, {name: l, signal: Latency}]}", None),
+        (
+            "{steps: [{canary: {percent: 5}}], gates: [{name: memory, signal: Threshold, threshold: {query: up, min: '1'}}]}",
+            "policy.yaml: gate 'memory': the signal Threshold is not recorded: leave the gate out",
+        ),
+        (
+            "{steps: [{approval: {}}, {shadow: {percent: 20}}, {canary: {percent: 5}}]}",
+            "policy.yaml: steps[1].shadow: mirrored requests are not recorded: leave the step out",
+        ),
+    ],
+)
+def test_what_cannot_be_judged_without_a_cluster(file: Path, spec: str, said: str | None) -> None:
+    file.write_text(f"{HEAD}spec: {spec}\n", encoding="utf-8")
+    loaded = policyfile.load(str(file))
+    policy = loaded.policy(None, replicas=4)
+    with nullcontext() if said is None else pytest.raises(InputError) as caught:
+        assert loaded.offline(policy, signals=SERVING_SIGNALS, done="recorded") == policy
+    assert said is None or str(caught.value).replace(f"{file}", "policy.yaml") == said  # type: ignore[union-attr]
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

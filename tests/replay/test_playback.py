@@ -80,6 +80,20 @@ def test_harm_rolls_back_within_the_hold_and_the_decision_is_final() -> None:
     assert decisions(looks).endswith("R" * 27)
 
 
+def test_recorded_events_prove_what_failures_do() -> None:
+    """A gate of another name and kind, the same rows: harm at the same look, at the error rate of one gate alone."""
+    events = {"bad": "refunds_total", "total": "orders_total", "arm": {"label": "model_version", "is": "Version"}}
+    refunds = policy(gates=[{"name": "errors", "signal": "Events", "events": events}])
+    for bad in (2, 40):
+        of_events = tape(looks=60, candidate_bad=bad, history=60).looks(refunds)
+        of_failures = tape(looks=60, candidate_bad=bad, history=60).looks(policy())
+        assert decisions(of_events)[-1] == decisions(of_failures)[-1] == ("P" if bad == 2 else "R")
+        last, other = of_events[-1].balance.gates[0].proof, of_failures[-1].balance.gates[0].proof
+        assert last is not None
+        assert other is not None
+        assert last.counts == other.counts
+
+
 def test_safety_starts_anew_at_every_step() -> None:
     steps = [{"canary": {"percent": share}, "hold": "60s"} for share in (5, 20)]
     looks = tape(looks=200, candidate_bad=2).looks(policy(steps=steps))
