@@ -25,6 +25,7 @@ MERGE = "application/merge-patch+json"
 _PLURALS = {
     "Deployment": "deployments",
     "Gateway": "gateways",
+    "GatewayClass": "gatewayclasses",
     "HTTPRoute": "httproutes",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "ModelDeployment": "modeldeployments",
@@ -38,6 +39,7 @@ _PLURALS = {
 _API_VERSIONS = {
     "Deployment": "apps/v1",
     "Gateway": "gateway.networking.k8s.io/v1",
+    "GatewayClass": "gateway.networking.k8s.io/v1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "ModelDeployment": "pointsman.dev/v1alpha1",
@@ -45,7 +47,7 @@ _API_VERSIONS = {
     "ModelRuntime": "pointsman.dev/v1alpha1",
     "RolloutPolicy": "pointsman.dev/v1alpha1",
 }
-_CLUSTER_SCOPED = frozenset({"ModelRuntime", "Namespace", "RolloutPolicy"})
+_CLUSTER_SCOPED = frozenset({"GatewayClass", "ModelRuntime", "Namespace", "RolloutPolicy"})
 _MANAGER = "bench"
 _PATIENCE = 10  # times: a kind whose CRD was just changed answers 429 for a moment
 

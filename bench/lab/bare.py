@@ -23,6 +23,7 @@ _PAGE = 500
 LISTED = (
     "ModelRuntime",
     "RolloutPolicy",
+    "GatewayClass",
     "Gateway",
     "ModelDeployment",
     "ModelRevision",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pointsman.cluster.cache import Cache, Change
-from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD
+from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, GATEWAY_CLASS, MODEL_DEPLOYMENT, MODEL_REVISION, WORKLOAD
 from tests.cluster.objects import model, obj, revision
 
 # What is told, in order: (+ seen, - deleted) with a resourceVersion; and the version that is cached in the end.
@@ -130,11 +130,18 @@ def test_what_nobody_reads_is_not_kept() -> None:
         "managedFields": [{}],
         "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "pointsman.dev/pause": ""},
     }
-    cache.put(obj(GATEWAY, "models", metadata=bulky, spec={"listeners": []}))
+    cache.put(obj(GATEWAY, "models", metadata=bulky, spec={"listeners": [], "gatewayClassName": "eg"}, status={}))
     kept = cache.get(GATEWAY, "ml", "models")
     assert kept is not None
     assert "managedFields" not in kept["metadata"]
     assert kept["metadata"]["annotations"] == {"pointsman.dev/pause": ""}
+    assert kept["spec"] == {"gatewayClassName": "eg"}
+    assert "status" not in kept
+    features = [{"name": "HTTPRouteRequestMirror"}]
+    cache.put(obj(GATEWAY_CLASS, "eg", spec={}, status={"conditions": [{}], "supportedFeatures": features}))
+    kept = cache.get(GATEWAY_CLASS, "", "eg")
+    assert kept is not None
     assert "spec" not in kept
+    assert kept["status"] == {"supportedFeatures": features}
     cache.put(obj(AUTOSCALER, "churn-1", spec={"minReplicas": 2}, status={"currentMetrics": [{}]}))
     assert "status" not in (cache.get(AUTOSCALER, "ml", "churn-1") or {"status": "none is kept"})

@@ -9,6 +9,7 @@ from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.kinds import (
     GATEWAY,
+    GATEWAY_CLASS,
     MODEL_RUNTIME,
     ROLLOUT_POLICY,
     ROUTE,
@@ -20,7 +21,7 @@ from pointsman.controller.gather import Gatherer
 from pointsman.controller.keys import deployment
 from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
-from pointsman.rollout.observed import Settings
+from pointsman.rollout.observed import Gateway, Settings
 from tests.cluster.objects import model, obj, revision
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +61,8 @@ def test_what_belongs_to_it_and_nothing_else() -> None:
         obj(SERVICE, "churn-1", metadata=OURS),
         obj(SERVICE, "churn-1", namespace="other", metadata=OURS),
         obj(ROUTE, "churn", metadata=OURS),
-        obj(GATEWAY, "models", namespace="gateways"),
+        obj(GATEWAY, "models", namespace="gateways", spec={"gatewayClassName": "eg"}),
+        obj(GATEWAY, "others", namespace="gateways", spec={"gatewayClassName": "eg"}),
         obj(MODEL_RUNTIME, "mlserver", metadata={"generation": 3}, spec=RUNTIME),
         obj(ROLLOUT_POLICY, "careful", spec={}),
     )
@@ -71,7 +73,7 @@ def test_what_belongs_to_it_and_nothing_else() -> None:
     assert set(seen.workloads) == {"churn-1"}
     assert set(seen.services) == {"churn", "churn-1"}
     assert seen.route["metadata"]["name"] == "churn"
-    assert seen.gateways == {"gateways/models"}
+    assert seen.gateways == {"gateways/models": Gateway(gateway_class="eg", features=None)}
     assert seen.runtimes["mlserver"].generation == 3
     assert set(seen.policies) == {"careful"}
     assert (seen.holder, seen.evidence, seen.reading, seen.pods) == (None, None, None, {})
@@ -80,6 +82,29 @@ def test_what_belongs_to_it_and_nothing_else() -> None:
 def test_who_holds_its_hostname() -> None:
     held = Scene(model("churn", since=2, traffic=TRAFFIC), model("older", since=1, traffic=TRAFFIC)).observe().holder
     assert (held.hostname, held.gateway, held.deployment) == ("churn.example.com", "gateways/models", "ml/older")
+
+
+@pytest.mark.parametrize(
+    ("status", "features"),
+    [
+        ({"supportedFeatures": [{"name": "HTTPRoute"}, {"name": "Mesh"}]}, {"HTTPRoute", "Mesh"}),
+        ({"supportedFeatures": ["HTTPRoute", "Mesh"]}, {"HTTPRoute", "Mesh"}),  # Gateway API before 1.2
+        ({"supportedFeatures": []}, set()),
+        ({"supportedFeatures": [{"name": "HTTPRoute"}, 7, {"name": None}, None]}, {"HTTPRoute"}),
+        ({"supportedFeatures": "HTTPRoute"}, None),
+        ({"supportedFeatures": None}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_what_its_gateways_class_says_it_can(status: Any, features: set[str] | None) -> None:
+    scene = Scene(
+        model("churn", traffic=TRAFFIC),
+        obj(GATEWAY, "models", namespace="gateways", spec={"gatewayClassName": "eg"}),
+        obj(GATEWAY_CLASS, "eg", **({} if status is None else {"status": status})),
+        obj(GATEWAY_CLASS, "other", status={"supportedFeatures": [{"name": "Nothing"}]}),
+    )
+    assert scene.observe().gateways == {"gateways/models": Gateway(gateway_class="eg", features=features)}
 
 
 def test_refusals_are_believed_for_a_while() -> None:

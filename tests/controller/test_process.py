@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pointsman.cli.command import app
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.client import Page
-from pointsman.cluster.kinds import GATEWAY, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROUTE, WATCHED, Kind
+from pointsman.cluster.kinds import GATEWAY, GATEWAY_CLASS, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROUTE, WATCHED, Kind
 from pointsman.cluster.lease import LeaseLost
 from pointsman.controller import process
 from pointsman.controller.looks import NoReader
@@ -96,10 +96,10 @@ async def test_a_list_that_begins_again_forgets_how_far_it_was(api: Api) -> None
 
 
 async def test_without_the_gateway_api_it_works_and_does_not_watch_it(api: Api) -> None:
-    api.absent = (GATEWAY, ROUTE)
+    api.absent = (GATEWAY_CLASS, GATEWAY, ROUTE)
     primed = operator(api)
     await primed.prepare()
-    assert set(primed._served) == set(WATCHED) - {GATEWAY, ROUTE}
+    assert set(primed._served) == set(WATCHED) - set(api.absent)
 
 
 async def test_without_its_own_kinds_it_says_what_to_install(api: Api) -> None:

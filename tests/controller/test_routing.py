@@ -8,6 +8,7 @@ from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.kinds import (
     AUTOSCALER,
     GATEWAY,
+    GATEWAY_CLASS,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
     ROLLOUT_POLICY,
@@ -48,6 +49,15 @@ def hpa(owner: str, version: int = 1, **spec: Any) -> dict[str, Any]:
     return obj(AUTOSCALER, "x", version, metadata={"labels": {"pointsman.dev/deployment": owner}}, spec=spec)
 
 
+def gateway(of_class: str, version: int = 1) -> dict[str, Any]:
+    return obj(GATEWAY, "models", version, namespace="gateways", spec={"gatewayClassName": of_class})
+
+
+def gateway_class(name: str, version: int = 1, *features: str) -> dict[str, Any]:
+    status = {"supportedFeatures": [{"name": feature} for feature in features]}
+    return obj(GATEWAY_CLASS, name, version, status=status)
+
+
 CHANGES = [
     pytest.param(new(model("churn")), {"churn"}, id="a ModelDeployment: itself"),
     pytest.param(gone(model("churn")), {"churn"}, id="gone: itself, to be forgotten"),
@@ -80,6 +90,20 @@ CHANGES = [
         id="a Gateway's status: nobody",
     ),
     pytest.param(
+        Change(before=gateway("eg"), after=gateway("contour", 2)), {"routed"}, id="a Gateway changes its class"
+    ),
+    pytest.param(new(gateway_class("eg")), {"routed"}, id="a GatewayClass appears: who is on its Gateways"),
+    pytest.param(gone(gateway_class("eg")), {"routed"}, id="a GatewayClass goes"),
+    pytest.param(new(gateway_class("contour")), set(), id="a GatewayClass that no Gateway has: nobody"),
+    pytest.param(
+        Change(before=gateway_class("eg"), after=gateway_class("eg", 2, "Mesh")),
+        {"routed"},
+        id="a class learns to do more",
+    ),
+    pytest.param(
+        Change(before=gateway_class("eg"), after=gateway_class("eg", 2)), set(), id="another status of a class: nobody"
+    ),
+    pytest.param(
         Change(before=hpa("churn"), after=hpa("churn", 2)), set(), id="an HPA says what it sees, all the time: nobody"
     ),
     pytest.param(
@@ -92,6 +116,7 @@ CHANGES = [
 @pytest.mark.parametrize(("change", "names"), CHANGES)
 def test_whom_a_change_concerns(change: Change, names: set[str]) -> None:
     cache, claims = Cache(), Claims()
+    cache.put(gateway("eg"))
     for one in MODELS:
         cache.put(one)
         claims.update(new(one))

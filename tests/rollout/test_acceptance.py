@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pointsman.rollout.decision import decide
-from pointsman.rollout.observed import Holder
+from pointsman.rollout.observed import Gateway, Holder
 from tests.rollout.examples import MLSERVER, serving, spec
-from tests.rollout.world import World
+from tests.rollout.world import MIRRORING, World
 
 Change = Callable[[World], None]
 
@@ -101,7 +101,7 @@ FAULTS = [
         reason="GatewayNotFound",
         says="there is no Gateway gw/edge; create it or name another",
         spec={"traffic": {"parentRefs": [{"name": "edge", "namespace": "gw"}], "hostnames": ["churn.example.com"]}},
-        heal=lambda w: setattr(w, "gateways", frozenset({"gw/models", "gw/edge"})),
+        heal=lambda w: w.gateways.update({"gw/edge": MIRRORING}),
     ),
     Fault(
         reason="TemplateRejected",
@@ -237,3 +237,38 @@ def test_a_policy_that_mirrors_needs_a_gateway_and_a_protocol(
     assert world.condition("Accepted") == ("False", reason)
     assert says in world.message("Accepted")
     assert not world.pods
+
+
+MIRROR, PERCENT = "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"
+WHOLLY = with_rollout(steps=[{"shadow": {"percent": 100}}, {"canary": {"percent": 5}}])
+TWICE = with_rollout(steps=[{"shadow": {"percent": 100}}, {"shadow": {"percent": 20}}, {"canary": {"percent": 5}}])
+MESH = {"parentRefs": [{"group": "", "kind": "Service", "name": "churn"}], "hostnames": ["churn.example.com"]}
+
+
+def featuring(*features: str) -> Gateway:
+    return Gateway(gateway_class="contour", features=frozenset(features))
+
+
+@pytest.mark.parametrize(
+    ("changes", "gateway", "says"),
+    [
+        (SHADOWED, featuring(MIRROR, PERCENT), None),
+        (WHOLLY, featuring(MIRROR), None),
+        (SHADOWED, featuring(), "steps[0].shadow mirrors requests at Gateway gw/models, and its GatewayClass 'contour' does not"),
+        (SHADOWED, featuring(PERCENT), f"does not list {MIRROR} in"),
+        (SHADOWED, featuring(MIRROR), f"does not list {PERCENT} in status.supportedFeatures: write `percent: 100` in"),
+        (TWICE, featuring(MIRROR), "write `percent: 100` in steps[1].shadow"),
+        (with_rollout(watch={}), featuring(MIRROR), "write `percent: 100` in watch"),
+        (SHADOWED, Gateway(gateway_class="gone"), "GatewayClass 'gone' is not there or has no status.supportedFeatures"),
+        ({**SHADOWED, "traffic": MESH}, featuring(MIRROR, PERCENT), "Service ml/churn is none: leave one of the two out"),
+    ],
+)  # fmt: skip
+def test_a_gateway_is_asked_to_mirror_only_what_its_class_promises(
+    changes: dict[str, Any], gateway: Gateway, says: str | None
+) -> None:
+    world = World(spec={**spec(), **changes}, runtimes=SPEAKING, gateways={"gw/models": gateway})
+    world.apply(version="1")
+    world.run(5)
+    reason, message = world.condition("Accepted")[1], world.message("Accepted")
+    assert (reason == "ShadowUnanswerable") == (says is not None), message
+    assert says is None or says in message

@@ -18,11 +18,15 @@ from pointsman.api.names import MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.rollout.decision import decide, pods_wanted
 from pointsman.rollout.identity import revision_name
-from pointsman.rollout.observed import Deployment, Holder, Observed, Pod, Revision, Runtime, Settings
+from pointsman.rollout.observed import Deployment, Gateway, Holder, Observed, Pod, Revision, Runtime, Settings
 from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 from pointsman.rollout.record import Evidence
 from pointsman.signals.reading import Reading, Watch
 from tests.rollout.surroundings import START, Surroundings
+
+MIRRORING = Gateway(
+    gateway_class="eg", features=frozenset({"HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"})
+)
 
 
 class Crash(Exception):  # noqa: N818  not an error of ours: the process is gone
@@ -45,7 +49,7 @@ class World(Surroundings):
     annotations: dict[str, str] = field(default_factory=dict)
     runtimes: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
-    gateways: frozenset[str] = frozenset({"gw/models"})
+    gateways: dict[str, Gateway] = field(default_factory=lambda: {"gw/models": MIRRORING})
     holder: Holder | None = None
     rejected: dict[str, str] = field(default_factory=dict)  # version -> why the API server refuses its Deployment
 
@@ -156,7 +160,7 @@ class World(Surroundings):
             route=self._copies("HTTPRoute").get("churn"),
             runtimes=runtimes,
             policies=policies,
-            gateways=self.gateways,
+            gateways=dict(self.gateways),
             holder=self.holder,
             refusals=self.refusals,
             evidence=self.evidence,

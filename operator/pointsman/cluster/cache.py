@@ -15,7 +15,16 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from pointsman.api.names import DEPLOYMENT
-from pointsman.cluster.kinds import AUTOSCALER, GATEWAY, MODEL_DEPLOYMENT, MODEL_REVISION, Json, Kind, kind_of
+from pointsman.cluster.kinds import (
+    AUTOSCALER,
+    GATEWAY,
+    GATEWAY_CLASS,
+    MODEL_DEPLOYMENT,
+    MODEL_REVISION,
+    Json,
+    Kind,
+    kind_of,
+)
 
 Name = tuple[str, str]
 """Namespace (empty for what has none) and name."""
@@ -32,8 +41,12 @@ _KEPT = (
     "creationTimestamp",
     "deletionTimestamp",
 )
-_READ: dict[Kind, tuple[str, ...]] = {GATEWAY: (), AUTOSCALER: ("spec",)}
-"""What is read of an object beside its metadata, where that is not spec and status."""
+_READ: dict[Kind, tuple[tuple[str, str | None], ...]] = {
+    GATEWAY: (("spec", "gatewayClassName"),),
+    GATEWAY_CLASS: (("status", "supportedFeatures"),),
+    AUTOSCALER: (("spec", None),),
+}
+"""What is read of an object beside its metadata, where that is not spec and status: a part, or one field of it."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -113,7 +126,13 @@ def slim(obj: Json) -> dict[str, Any]:
     if annotations := meta.get("annotations"):
         meta["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
     kept = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}
-    return kept | {part: obj[part] for part in _READ.get(kind_of(obj), ("spec", "status")) if part in obj}
+    for part, field in _READ.get(kind_of(obj), (("spec", None), ("status", None))):
+        found = obj.get(part)
+        if found is not None and field is not None:
+            found = {field: found[field]} if field in found else None
+        if found is not None:
+            kept[part] = found
+    return kept
 
 
 class Cache:

@@ -54,6 +54,9 @@ AUTOSCALER = Kind(
 )
 SERVICE = Kind(api_version="v1", name="Service", plural="services", selector=_OURS)
 ROUTE = Kind(api_version=_GATEWAY_API, name="HTTPRoute", plural="httproutes", selector=_OURS, optional=True)
+GATEWAY_CLASS = Kind(
+    api_version=_GATEWAY_API, name="GatewayClass", plural="gatewayclasses", namespaced=False, optional=True
+)
 GATEWAY = Kind(api_version=_GATEWAY_API, name="Gateway", plural="gateways", optional=True)
 
 POD = Kind(api_version="v1", name="Pod", plural="pods")
@@ -63,6 +66,7 @@ EVENT = Kind(api_version="events.k8s.io/v1", name="Event", plural="events")
 WATCHED = (
     MODEL_RUNTIME,
     ROLLOUT_POLICY,
+    GATEWAY_CLASS,
     GATEWAY,
     MODEL_DEPLOYMENT,
     MODEL_REVISION,

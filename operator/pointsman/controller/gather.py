@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentSt
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
-from pointsman.cluster.cache import Cache, Seen, name_of
+from pointsman.cluster.cache import Cache, Name, Seen, name_of
 from pointsman.cluster.kinds import (
     AUTOSCALER,
     GATEWAY,
@@ -29,6 +29,7 @@ from pointsman.cluster.kinds import (
     Kind,
 )
 from pointsman.controller.claims import Claims
+from pointsman.controller.gateways import gateways
 from pointsman.controller.keys import Key
 from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
@@ -58,9 +59,10 @@ class Gatherer:
         deployment = self._cache.seen(MODEL_DEPLOYMENT, key.namespace, key.name)
         if deployment is None or deployment.going:
             return None
+        read = self._read(deployment, _deployment)
         route = self._cache.seen(ROUTE, key.namespace, key.name)
         return Observed(
-            deployment=self._read(deployment, _deployment),
+            deployment=read,
             settings=self._settings,
             revisions=self._owned(MODEL_REVISION, key, lambda revision: self._read(revision, _revision)),
             workloads=self._owned(WORKLOAD, key, Seen.load),
@@ -69,7 +71,7 @@ class Gatherer:
             route=route.load() if route is not None and not route.going else None,
             runtimes=self._every(MODEL_RUNTIME, runtime),
             policies=self._every(ROLLOUT_POLICY, policy),
-            gateways=frozenset(map("/".join, self._cache.names(GATEWAY))),
+            gateways=gateways(self._cache, _gateways_named(read)),
             holder=self._claims.holder(key.owner),
             refusals=memory.refused(now),
             evidence=memory.evidence,
@@ -93,6 +95,14 @@ class Gatherer:
         self._parsed.move_to_end(seen.uid)
         parsed: T = known[1]
         return parsed
+
+
+def _gateways_named(deployment: Deployment) -> Iterator[Name]:
+    """The Gateways that a ModelDeployment's traffic passes."""
+    traffic = deployment.spec.traffic
+    for parent in () if traffic is None else traffic.parent_refs:
+        if (parent.kind or GATEWAY.name) == GATEWAY.name:
+            yield parent.namespace or deployment.namespace, parent.name
 
 
 def falling(observed: Observed, memory: Memory) -> frozenset[str]:

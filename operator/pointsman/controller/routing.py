@@ -8,6 +8,7 @@ from pointsman.cluster.cache import Cache, Change, Name, name_of, owner_of
 from pointsman.cluster.kinds import (
     AUTOSCALER,
     GATEWAY,
+    GATEWAY_CLASS,
     MODEL_DEPLOYMENT,
     MODEL_RUNTIME,
     ROLLOUT_POLICY,
@@ -16,6 +17,7 @@ from pointsman.cluster.kinds import (
     kind_of,
 )
 from pointsman.controller.claims import Claims
+from pointsman.controller.gateways import class_of, features_of
 from pointsman.controller.keys import Key, deployment, key_of
 
 
@@ -27,9 +29,10 @@ def concerned(change: Change, cache: Cache, claims: Claims) -> frozenset[Key]:
     kind, name = kind_of(there), name_of(there)
     if kind is MODEL_DEPLOYMENT:
         return frozenset(map(deployment, {name, *claims.update(change)}))
-    if kind is GATEWAY:
-        appeared_or_went = change.before is None or change.after is None
-        return frozenset(map(deployment, claims.on(name))) if appeared_or_went else frozenset()
+    if kind in (GATEWAY, GATEWAY_CLASS):
+        gateways = [name] if kind is GATEWAY else _of_class(name[1], cache)
+        users = (user for gateway in gateways for user in claims.on(gateway))
+        return frozenset(map(deployment, users)) if _read_differs(change) else frozenset()
     if kind in (MODEL_RUNTIME, ROLLOUT_POLICY):
         if not _differs(change):
             return frozenset([key_of(there)])  # a status: ours, or one that somebody wrote over it
@@ -51,6 +54,20 @@ def _users(kind: Kind, name: str, cache: Cache) -> Iterator[Name]:
             uses = (spec.get("rollout") or {}).get("policy") == name
         if uses:
             yield name_of(obj)
+
+
+def _of_class(name: str, cache: Cache) -> Iterator[Name]:
+    """The Gateways of a GatewayClass."""
+    return (name_of(obj) for obj in cache.all(GATEWAY) if class_of(obj) == name)
+
+
+def _read_differs(change: Change) -> bool:
+    """Whether a Gateway or GatewayClass appeared, went, or says something else of what is read of it."""
+
+    def read(obj: Json | None) -> object:
+        return None if obj is None else (class_of(obj), features_of(obj))
+
+    return read(change.before) != read(change.after)
 
 
 def _edited(change: Change) -> bool:

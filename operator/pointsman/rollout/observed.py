@@ -77,6 +77,14 @@ class Holder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """A Gateway that exists."""
+
+    gateway_class: str
+    features: frozenset[str] | None = None  # what its class supports; None: the class says nothing, or is not there
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the operator was installed with, as far as decisions and rendering need it."""
 
@@ -99,7 +107,7 @@ class Observed:
     pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)  # by revision; absent: not listed
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
     policies: Mapping[str, RolloutPolicySpec] = field(default_factory=dict)
-    gateways: frozenset[str] = frozenset()  # namespace/name of those that exist
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)  # by namespace/name
     holder: Holder | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)  # revision -> why the API server refused its objects
     evidence: Evidence | None = None  # in memory since the last look; else it is resumed from the revision
