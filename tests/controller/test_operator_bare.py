@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,6 +13,7 @@ from pointsman.cluster.answers import Missing
 from pointsman.cluster.kinds import (
     EVENT,
     GATEWAY,
+    GATEWAY_CLASS,
     LEASE,
     MODEL_DEPLOYMENT,
     MODEL_REVISION,
@@ -108,6 +112,45 @@ async def test_who_waits_for_a_hostname_gets_it_when_its_holder_goes(place: Plac
     assert await place.is_("older", Accepted="True")
     await place.client.delete(MODEL_DEPLOYMENT, place.namespace, "older", uid=older["metadata"]["uid"])
     await until(lambda: place.is_("a-newer", Accepted="True"))
+
+
+async def test_a_shadow_is_refused_until_the_gateways_class_says_that_it_mirrors(place: Place) -> None:
+    await place.leading()
+    listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+    await place.apply(GATEWAY, "models", gatewayClassName=place.namespace, listeners=listeners)
+    rollout = {"steps": [{"shadow": {"percent": 20}}, {"canary": {"percent": 5}}]}
+    await place.model("churn", traffic={"parentRefs": [{"name": "models"}]}, rollout=rollout)
+
+    async def is_said(sentence: str) -> bool:
+        return sentence in str(await place.condition("churn", "Accepted"))
+
+    await until(lambda: is_said(f"GatewayClass '{place.namespace}' is not there"))
+    with gateway_class(place) as says:
+        says("HTTPRouteRequestMirror")
+        await until(lambda: is_said("does not list HTTPRouteRequestPercentageMirror"))
+        says("HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror")
+        await until(lambda: is_said("ProtocolUnknown"))
+    await until(lambda: is_said(f"GatewayClass '{place.namespace}' is not there"))
+
+
+@contextmanager
+def gateway_class(place: Place) -> Iterator[Callable[..., None]]:
+    """A GatewayClass named as the namespace; what it yields makes it say what it supports."""
+    manifest = place.folder / "gatewayclass.json"
+    meta, spec = {"name": place.namespace}, {"controllerName": "pointsman.dev/tests"}
+    kind = {"apiVersion": GATEWAY_CLASS.api_version, "kind": GATEWAY_CLASS.name}
+    manifest.write_text(json.dumps({**kind, "metadata": meta, "spec": spec}))
+    place.kubectl("create", "-f", str(manifest))
+
+    def says(*features: str) -> None:
+        status = {"status": {"supportedFeatures": [{"name": feature} for feature in features]}}
+        words = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
+        place.kubectl("patch", "gatewayclass", place.namespace, *words)
+
+    try:
+        yield says
+    finally:
+        place.kubectl("delete", "gatewayclass", place.namespace)
 
 
 async def test_somebody_elses_object_is_not_taken(place: Place) -> None:
