@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from hypothesis import settings
 
 from hack.cluster.fixtures import Cluster, bare, cluster
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["bare", "cluster"]
+
+settings.register_profile("untimed")  # how long an example takes says more of the machine than of the code
+settings.load_profile("untimed")
 
 CRDS = Path(__file__).parent.parent / "crds"
 

@@ -53,7 +53,7 @@ def told(looks: list[Counts]) -> tuple[Ledger, evidence.State]:
     return ledger, state
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(grown=st.lists(growths, min_size=1, max_size=5), orders=st.lists(st.permutations(range(4)), min_size=6))
 def test_the_order_of_pods_does_not_matter(grown: list[list[tuple[int, int]]], orders: list[list[int]]) -> None:
     cumulative = np.cumsum([np.zeros((4, 2), dtype=int), *np.array(grown)], axis=0)
@@ -65,7 +65,7 @@ def test_the_order_of_pods_does_not_matter(grown: list[list[tuple[int, int]]], o
     assert shuffled[0].dump() == plain[0].dump()
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(
     parts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=6),
     per_part=st.tuples(st.integers(30, 90), st.integers(30, 900)),
@@ -96,7 +96,7 @@ def test_a_look_split_in_two_counts_the_same(parts: list[tuple[int, int]], per_p
     assert (said.counts, said.estimate is None) == (as_whole.counts, as_whole.estimate is None)
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(grown=st.lists(growths, min_size=2, max_size=6), missed=st.sets(st.integers(1, 5)))
 def test_looks_that_were_missed_are_in_the_next_one(grown: list[list[tuple[int, int]]], missed: set[int]) -> None:
     cumulative = np.cumsum([np.zeros((4, 2), dtype=int), *np.array(grown)], axis=0)

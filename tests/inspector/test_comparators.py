@@ -154,7 +154,7 @@ ANY = st.one_of(
 )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(ANY, JSON, JSON)
 def test_any_two_answers_compare_and_an_answer_is_the_same_as_itself(
     fields: dict[str, Any], one: Any, other: Any

@@ -79,14 +79,14 @@ def test_pointers(pointer: str, found: Any) -> None:
     assert at(document, pointer) is found or at(document, pointer) == found
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=50) | st.text(alphabet='{}[]":,0123456789.eE-+\\utfn ', max_size=30).map(str.encode))
 def test_any_bytes_are_read_or_unreadable(body: bytes) -> None:
     with contextlib.suppress(UnreadableError):
         parse(body)
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(JSON, st.text().map(lambda text: f"/{text}"))
 def test_a_pointer_leads_somewhere_or_nowhere(document: Any, pointer: str) -> None:
     at(document, pointer)

@@ -64,7 +64,7 @@ def test_a_bomb_takes_no_more_than_is_allowed() -> None:
     assert most < 4 * 2**20
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(gzip.compress), st.sampled_from(["gzip", "deflate", "br"]))
 def test_any_bytes_are_read_or_unreadable(body: bytes, encoding: str) -> None:
     with contextlib.suppress(UnreadableError):

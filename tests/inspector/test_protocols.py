@@ -188,7 +188,7 @@ NEAR = st.recursive(
 )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(get_args(Protocol)), NEAR | JSON, st.sampled_from(["", "data: "]), st.booleans())
 def test_any_document_is_an_answer_or_unreadable(protocol: Protocol, body: Any, before: str, cut: bool) -> None:  # noqa: FBT001
     text = before + json.dumps(body)

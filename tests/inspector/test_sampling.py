@@ -37,7 +37,7 @@ def test_the_share_falls_by_what_was_shed_and_grows_back_slowly() -> None:
     assert seconds == 5
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1))))
 def test_a_share_stays_a_share(load: list[tuple[int, float]]) -> None:
     share = Share()

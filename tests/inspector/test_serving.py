@@ -357,7 +357,7 @@ DEEDS = st.sampled_from(
 BODIES = st.fixed_dictionaries({"stable": DEEDS, "candidate": DEEDS}) | st.sampled_from([b"{", b"", bytes(2**17)])
 
 
-@settings(max_examples=examples(5), deadline=None)
+@settings(max_examples=examples(5))
 @given(st.lists(BODIES, min_size=1, max_size=12), st.integers(1, 6), st.booleans())
 async def test_every_request_that_is_received_has_one_outcome(bodies: list[Any], concurrency: int, stop: bool) -> None:  # noqa: FBT001
     async with world(limits=LIMITS | {"concurrency": concurrency, "seconds": 0.2}) as here:

@@ -310,7 +310,6 @@ class Rollouts(RuleBasedStateMachine):
 Rollouts.TestCase.settings = settings(
     max_examples=600 if FULL else 50,
     stateful_step_count=40 if FULL else 20,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

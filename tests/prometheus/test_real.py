@@ -14,10 +14,12 @@ import pytest_asyncio
 
 from pointsman.api.gates import Gate
 from pointsman.api.modelruntime import Metrics
+from pointsman.inspector import ledger as inspection
+from pointsman.inspector.assignment import Assignment
 from pointsman.prometheus.reader import Reader
 from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold
-from pointsman.signals.profiles import Unanswerable, ask, gateway
+from pointsman.signals.profiles import Unanswerable, ask, ask_inspector, gateway
 from pointsman.signals.queries import plan, promql
 from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Watch
 from pointsman.signals.samples import Failed
@@ -69,6 +71,19 @@ envoy_cluster_upstream_rq_xx{envoy_cluster_name="httproute/ml/edge/rule/0-mirror
 """
 
 
+def inspected() -> str:
+    """What an inspector exports, by its own code."""
+    arms = {arm: {"revision": f"shadow-{n}", "url": "http://localhost"} for n, arm in ((1, "stable"), (2, "candidate"))}
+    told = {"namespace": "ml", "deployment": "shadow", "attempt": 1, "protocol": "OpenInference", **arms}
+    ledger = inspection.Ledger(Assignment.model_validate(told))
+    ledger._replays.update(
+        {("shadow-1", "ok"): 40, ("shadow-2", "ok"): 36, ("shadow-2", "timeout"): 1, ("shadow-2", "error"): 3}
+    )
+    ledger._comparisons.update({("", True): 30, ("", False): 6})
+    ledger._cells["shadow-2"][8] = 36
+    return ledger.text().decode()
+
+
 @dataclass(frozen=True)
 class Arms:
     """The exporters of a rollout's two pods."""
@@ -102,6 +117,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         revision = name.rpartition("/")[2]
         prometheus.scrape(name, (arms.stable, labels(f"{revision}-1")), (arms.candidate, labels(f"{revision}-2")))
     prometheus.scrape("edge", (prometheus.exporter(GATEWAY_PAGE), {"namespace": "gateways", "pod": "envoy-1"}))
+    inspector = {"namespace": "ml", "pod": "shadow-2-inspector-abc", "pointsman_dev_deployment": "shadow"}
+    prometheus.scrape("shadow", (prometheus.exporter(inspected()), inspector))
     with prometheus.running():
         yield World(prometheus, rollouts)
 
@@ -186,6 +203,36 @@ async def test_a_gateways_clusters_with_the_start_from_its_uptime(reader: Reader
     assert candidate.cells == (3, 43)
     assert stable.started is not None
     assert abs(time.time() - 3600 - stable.started) < PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("gate", "stable", "candidate"),
+    [
+        (ERRORS, (0, 40), (4, 40)),
+        (Gate(name="gate", signal="Agreement"), (0, 0), (6, 36)),
+        (LATENCY, (0, 0), (0, 36)),
+    ],
+    ids=lambda one: one.signal if isinstance(one, Gate) else "",
+)
+async def test_what_the_inspector_saw_of_both_versions(
+    reader: Reader, gate: Gate, stable: tuple[int, int], candidate: tuple[int, int]
+) -> None:
+    asked = ask_inspector(gate)
+    assert not isinstance(asked, Unanswerable)
+    seen = await settle(reader, Watch("ml", "shadow-1", "shadow-2", questions=(asked,)), on=Counts)
+    assert isinstance(seen, Counts)
+    for counts, (bad, total) in ((seen.stable, stable), (seen.candidate, candidate)):
+        (pod,) = counts.pods.values()
+        assert (pod.cells[0], pod.cells[-1]) == (bad, total)
+        assert pod.started is not None
+
+
+async def test_a_candidate_that_no_inspector_replays_to_has_no_data(reader: Reader) -> None:
+    asked = ask_inspector(ERRORS)
+    assert not isinstance(asked, Unanswerable)
+    seen = await see(reader, Watch("ml", "shadow-1", "shadow-9", questions=(asked,)))
+    assert isinstance(seen, NoData)
+    assert "no target for the inspector of candidate revision shadow-9" in seen.reason
 
 
 async def test_a_target_that_cannot_be_scraped_gives_no_data_until_it_can(world: World, reader: Reader) -> None:

@@ -95,7 +95,7 @@ ROOMS = st.builds(
 ).filter(lambda r: (r.surge or r.unavailable) and (r.replicas > 1 or r.surge))
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(
     ROOMS,
     st.lists(st.integers(1, 9999), min_size=1, max_size=3),

@@ -160,7 +160,7 @@ class NeverMore(RuleBasedStateMachine):
         assert self.books.total - self.books.failed <= self.total - self.failed
 
 
-NeverMore.TestCase.settings = settings(max_examples=examples(300), stateful_step_count=50, deadline=None)
+NeverMore.TestCase.settings = settings(max_examples=examples(300), stateful_step_count=50)
 TestNeverMore = NeverMore.TestCase
 
 
@@ -211,7 +211,7 @@ happenings = st.lists(
 
 
 @given(happenings)
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_without_gaps_every_request_counts(
     history: list[Serve | New | Restart | Leave | Resume | Twice],
 ) -> None:
@@ -263,7 +263,7 @@ edge_sets = st.sampled_from([frozenset(EDGES)] * 6 + [frozenset(EDGES) - {edge} 
 
 
 @given(st.lists(st.builds(Between, st.tuples(by_bucket, by_bucket), edge_sets, st.sampled_from([False] * 5 + [True]))))
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_every_request_counts_in_its_bucket_on_whatever_edges_are_left(history: list[Between]) -> None:
     """A scrape with the edge lost loses it for good; what is counted on the others is exact, restarts between looks included."""
     now, ledger = EPOCH, Ledger()

@@ -73,7 +73,7 @@ def tell(minutes: list[Minute], *, says_start: bool) -> Told:
 
 
 @given(rough, st.booleans())
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_no_request_of_the_past_counts_twice(minutes: list[Minute], says_start: bool) -> None:  # noqa: FBT001  drawn
     past = read(asking(steps=len(minutes)), tell(minutes, says_start=says_start).series(says_start=says_start))
     assert isinstance(past, RatePast)
@@ -83,7 +83,7 @@ def test_no_request_of_the_past_counts_twice(minutes: list[Minute], says_start: 
 
 
 @given(smooth)
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 def test_without_gaps_every_interval_is_what_was_served_in_it(minutes: list[Minute]) -> None:
     past = read(asking(steps=len(minutes)), tell(minutes, says_start=True).series(says_start=True))
     assert isinstance(past, RatePast)

@@ -78,7 +78,7 @@ def test_what_is_refused_and_what_is_said(query: str, says: str) -> None:
 
 
 @given(query=st.one_of(queries(), st.lists(st.sampled_from(QUERIES.split()), max_size=12).map(" ".join), st.text()))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_query_selects_outside_of_its_namespace(query: str) -> None:
     """Whatever is accepted: in what is written every name that is not called and every brace has our matcher last."""
     try:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
-from pointsman.api.gates import Source
 from pointsman.signals import events, exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
-from pointsman.signals.profiles import Arm, Question, Shape
+from pointsman.signals.profiles import Arm, Counter, Question, Shape
 from pointsman.signals.queries import (
     CLUSTER,
     FAILED,
     NOWHERE,
     PART,
     PRESENT,
+    REPLAYED,
     STARTED,
     UNLABELLED,
     Labels,
@@ -85,7 +85,7 @@ class Look:
     series: Mapping[Shape, _Table | Failed]
     events: Mapping[EventsShape, _Table | Failed]
     values: Mapping[str, Answer]
-    up: Mapping[Source, _Table | Failed]
+    up: Mapping[Counter, _Table | Failed]
 
     def read(self, watch: Watch) -> Reading:
         """What this look says about one rollout; `watch` is one of those that the plan was made of."""
@@ -171,7 +171,7 @@ class Look:
             return NoData(up.reason)
         owner = (watch.namespace, watch.stable if arm == "stable" else watch.candidate)
         who = f"{arm} revision {owner[1]}"
-        scraped, starts = (_of_runtime if shape.source == "Runtime" else _of_gateway)(watch, owner, series, up)
+        scraped, starts = (_of_runtime if shape.source == "Runtime" else _of_others)(watch, owner, series, up)
         if not scraped:
             return NoData(_no_target(who, owner, shape, up, self.plan.labels))
         return _read_arm(
@@ -190,8 +190,8 @@ def _of_runtime(_watch: Watch, owner: Owner, series: _Table, up: _Table) -> tupl
     return [sample for sample in up.get(owner, ()) if PART not in sample.labels], series.get(owner, ())
 
 
-def _of_gateway(watch: Watch, _owner: Owner, series: _Table, up: _Table) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The same of the gateway's pods that serve either revision.
+def _of_others(watch: Watch, _owner: Owner, series: _Table, up: _Table) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The same of the gateway's pods that serve either revision, or of the inspector that replays to both.
 
     A revision without traffic may have no cluster in the gateway: a pod that serves the other one has counted zero of it.
     """
@@ -200,7 +200,7 @@ def _of_gateway(watch: Watch, _owner: Owner, series: _Table, up: _Table) -> tupl
     return [sample for sample in up.get(_EVERYBODY, ()) if _target(sample) in serving], series.get(_EVERYBODY, ())
 
 
-_EVERYBODY: Owner = ("", "")  # of a gateway's process, which serves many revisions
+_EVERYBODY: Owner = ("", "")  # of a process that serves several revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +244,16 @@ def _table(
 
 
 def _by_owner(
-    source: Source, answer: tuple[_Labelled, ...] | Failed, labels: Labels
+    source: Counter, answer: tuple[_Labelled, ...] | Failed, labels: Labels
 ) -> Mapping[Owner, Sequence[_Labelled]] | Failed:
     if isinstance(answer, Failed):
         return answer
     table: dict[Owner, list[_Labelled]] = defaultdict(list)
     for sample in answer:
-        if source == "Runtime":
-            owner = (sample.labels.get(labels.namespace, ""), sample.labels.get(labels.revision, ""))
+        if source != "Gateway":
+            revision = sample.labels.get(labels.revision if source == "Runtime" else REPLAYED)
+            known = revision is not None or source == "Runtime"
+            owner = (sample.labels.get(labels.namespace, ""), revision or "") if known else _EVERYBODY
         else:
             parts = sample.labels.get(CLUSTER, "").split("/")
             owner = (parts[1], parts[2]) if len(parts) > 3 else _EVERYBODY  # noqa: PLR2004  service/ns/name/port
@@ -289,10 +291,10 @@ def _read_arm(
         newest = max(newest, *judged.values())
     if not live:
         return NoData(f"no pod of {who} has fresh data: {'; '.join(sorted(missing.values())[:3])}")
-    errors = shape.signal == "Errors"
+    counters = shape.counts_requests
     return _Arm(
-        errors={name: _errors(name, of_pod.get(name, ())) for name in live} if errors else {},
-        histograms={} if errors else {name: exports.read(name, of_pod.get(name, ()), shape.unit) for name in live},
+        errors={name: _errors(name, of_pod.get(name, ())) for name in live} if counters else {},
+        histograms={} if counters else {name: exports.read(name, of_pod.get(name, ()), shape.unit) for name in live},
         started={name: _start(started.get(target)) if target else None for name, target in live.items()},
         newest=datetime.fromtimestamp(newest, tz=UTC),
         series=sum(PART not in sample.labels for name in live for sample in of_pod.get(name, ())),
@@ -347,7 +349,7 @@ def _counts(question: Question, *, stable: _Arm, candidate: _Arm) -> Counts:
             f"no pod of either version exports a matching series of {metric} yet: none has served a request,"
             " or its name or `match` in the metrics profile is wrong"
         )
-    if question.candidate.signal == "Errors":
+    if question.candidate.counts_requests:
         return Counts(
             edges=(),
             stable=_arm_counts(stable, stable.errors),
@@ -390,5 +392,7 @@ def _no_target(who: str, owner: Owner, shape: Shape, up: _Table, labels: Labels)
                     f"Prometheus scrapes {who} but the label {labels.revision!r} does not arrive: copy the pod's labels"
                     " (a labelmap relabelling, or podTargetLabels: [pointsman.dev/revision, pointsman.dev/deployment] in the PodMonitor)"
                 )
+    if shape.source == "Inspector":
+        return f"Prometheus has no target for the inspector of {who}: is the pod up, and its port of metrics scraped?"
     missing = f'up{{{labels.namespace}="{owner[0]}",{labels.revision}="{owner[1]}"}}'
     return f"Prometheus has no target for {who}, `{missing}` is empty: is the port of its metrics scraped?"

@@ -12,6 +12,8 @@ from pointsman.api.modelruntime import LatencyMetric, Metrics
 Unit: TypeAlias = Literal["s", "ms", "us"]
 Matchers: TypeAlias = tuple[tuple[str, str], ...]
 Arm: TypeAlias = Literal["stable", "candidate"]
+Counter: TypeAlias = Source | Literal["Inspector"]
+"""Who counts: the runtime's own processes, the gateway's, or the inspector, which replays mirrored requests to both versions."""
 
 
 _PARTS: Final[Mapping[Signal, str]] = {
@@ -35,18 +37,23 @@ class Unanswerable:
 class Shape:
     """A metric and its matchers: all rollouts that share a shape share a query.
 
-    metric  Errors: a counter of requests. Latency signals: a histogram without `_bucket`
+    metric  Errors, Agreement: a counter of requests. Latency signals: a histogram without `_bucket`
     match   label -> RE2, anchored: the series that count
-    failed  of those, the series that count failures (Errors)
+    failed  of those, the series that count failures (Errors) or differences (Agreement)
     unit    what the histogram's edges are in (latency signals)
     """
 
-    source: Source
+    source: Counter
     signal: Signal
     metric: str
     match: Matchers = ()
     failed: Matchers = ()
     unit: Unit = "s"
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether it is a counter of requests, some of them bad; else a histogram."""
+        return self.signal in ("Errors", "Agreement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,24 @@ ENVOY_GATEWAY = Gateway(
     ),
     latency=Shape(source="Gateway", signal="Latency", metric="envoy_cluster_upstream_rq_time", unit="ms"),
 )
+
+_REPLAYED: Final[Mapping[Signal, Shape]] = {
+    "Errors": Shape(
+        source="Inspector",
+        signal="Errors",
+        metric="pointsman_inspector_replays_total",
+        failed=(("outcome", "error|timeout|unreachable"),),
+    ),
+    "Latency": Shape(source="Inspector", signal="Latency", metric="pointsman_inspector_replay_duration_seconds"),
+    "Agreement": Shape(
+        source="Inspector",
+        signal="Agreement",
+        metric="pointsman_inspector_comparisons_total",
+        match=(("slice", ""),),
+        failed=(("agreed", "false"),),
+    ),
+}
+"""What the inspector counts, by the signal that it answers."""
 
 _GATEWAYS = {profile.name: profile for profile in (ENVOY_GATEWAY,)}
 
@@ -117,6 +142,14 @@ def ask(
             return Unanswerable(_not_listed(gate, arm))
         shapes.append(shape)
     return Question(gate=gate.name, candidate=shapes[0], stable=shapes[1])
+
+
+def ask_inspector(gate: Gate) -> Question | Unanswerable:
+    """The question of a gate while requests are mirrored: what the replays to both versions came to."""
+    shape = _REPLAYED.get(gate.signal)
+    if shape is None:
+        return Unanswerable(f"gate {gate.name} asks for {gate.signal}, which replays of mirrored requests do not tell")
+    return Question(gate=gate.name, stable=shape, candidate=shape)
 
 
 def _ask_gateway(gate: Gate, *, gateway: Gateway | None, routed: bool) -> Question | Unanswerable:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from pointsman.api.gates import Source
 from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
-from pointsman.signals.profiles import Arm, Matchers, Question, Shape
+from pointsman.signals.profiles import Arm, Counter, Matchers, Question, Shape
 from pointsman.signals.promql import Matcher
 from pointsman.signals.reading import Watch
 from pointsman.signals.tokens import quoted
@@ -28,6 +27,10 @@ CLUSTER: Final = "envoy_cluster_name"
 _CLUSTER_GAUGE = "envoy_cluster_membership_total"  # exported from the start, unlike a counter that has not moved
 _UPTIME = "envoy_server_uptime"
 _TARGET = "(job, instance)"
+
+REPLAYED: Final = "revision"
+"""The label with which the inspector tells the versions apart."""
+_INSPECTOR = "pointsman_inspector_info"  # of each process, from its start
 
 
 STEPS: Final = 360
@@ -87,7 +90,7 @@ class Plan:
 
     labels: Labels
     shapes: Mapping[Shape, Query]
-    freshness: Mapping[Source, Query]
+    freshness: Mapping[Counter, Query]
     events: Mapping[EventsShape, Query] = field(default_factory=dict)
     values: Mapping[str, Query] = field(default_factory=dict)
     past: Mapping[tuple[Whose, Span], RangeQuery] = field(default_factory=dict)
@@ -118,10 +121,10 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
                 events[question.shape] |= {(watch.namespace, question.stable), (watch.namespace, question.candidate)}
             else:
                 values[question.query] = Query(text=question.query, about=f"gate {question.gate} of {watch.candidate}")
-    freshness: dict[Source, Query] = {}
+    freshness: dict[Counter, Query] = {}
     for source in sorted({shape.source for shape in revisions}):
         asked = sorted({pair for shape, pairs in revisions.items() if shape.source == source for pair in pairs})
-        freshness[source] = _runtime_up(asked, labels) if source == "Runtime" else _gateway_up(asked)
+        freshness[source] = _up_of(source, asked, labels)
     return Plan(
         labels=labels,
         shapes={shape: _counters(shape, sorted(asked), labels) for shape, asked in revisions.items()},
@@ -143,11 +146,12 @@ def span(watch: Watch) -> Span | None:
 
 def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
     """What a person pastes into Prometheus to see what the gate saw of one revision: failed and all, or the buckets."""
-    if shape.source == "Runtime":
-        arm = f"{labels.namespace}={quoted(namespace)},{labels.revision}={quoted(revision)}"
-    else:
+    if shape.source == "Gateway":
         arm = _matcher(CLUSTER, f"service/{_literal(namespace)}/{_literal(revision)}/.+")
-    if shape.signal == "Errors":
+    else:
+        told_by = labels.revision if shape.source == "Runtime" else REPLAYED
+        arm = f"{labels.namespace}={quoted(namespace)},{told_by}={quoted(revision)}"
+    if shape.counts_requests:
         return (
             f"sum({_select(shape.metric, arm, shape.match, shape.failed)})",
             f"sum({_select(shape.metric, arm, shape.match)})",
@@ -200,6 +204,11 @@ def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) ->
         present = f"{_CLUSTER_GAUGE}{{{arms}}}"
         parts.append(_mark(present, PRESENT))
         parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
+    elif shape.source == "Inspector":
+        present = _inspectors(pairs, labels)
+        named = f'label_replace({present},"{REPLAYED}","$1","candidate","(.*)")'
+        parts.append(_mark(named, PRESENT))
+        parts.append(_mark(f"process_start_time_seconds and on {_TARGET} {present}", STARTED))
     return Query(text=" or ".join(parts), about=f"{shape.metric} of {_who(pairs)}")
 
 
@@ -208,27 +217,32 @@ def _rising(shape: Shape, arms: str, labels: Labels) -> list[str]:
 
     Summed by Prometheus, because the labels of thousands of series are most of an answer.
     """
-    runtime = shape.source == "Runtime"
-    owner = (labels.namespace, labels.revision, labels.pod) if runtime else (CLUSTER, labels.pod)
-    by = ",".join(dict.fromkeys((*owner, "job", "instance")))
-    keys = (by,) if shape.signal == "Errors" else (f"{by},le", by)
+    owner = {
+        "Runtime": (labels.namespace, labels.revision),
+        "Gateway": (CLUSTER,),
+        "Inspector": (labels.namespace, REPLAYED),
+    }[shape.source]
+    by = ",".join(dict.fromkeys((*owner, labels.pod, "job", "instance")))
+    keys = (by,) if shape.counts_requests else (f"{by},le", by)
     parts = [
         f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)
     ]
-    if shape.signal == "Errors":
+    if shape.counts_requests:
         parts.append(_mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
-    if runtime:
+    if shape.source == "Runtime":
         parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
     return parts
 
 
 def _arms(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
-    return _pods(pairs, labels) if shape.source == "Runtime" else _clusters(pairs)
+    if shape.source == "Gateway":
+        return _clusters(pairs)
+    return _pods(pairs, labels) if shape.source == "Runtime" else _revisions(pairs, labels, REPLAYED)
 
 
 def _series(shape: Shape) -> tuple[str, ...]:
     """What Prometheus calls it: a histogram is there as buckets, as one native series, or as both."""
-    return (shape.metric,) if shape.signal == "Errors" else (f"{shape.metric}_bucket", shape.metric)
+    return (shape.metric,) if shape.counts_requests else (f"{shape.metric}_bucket", shape.metric)
 
 
 def _past(watches: Iterable[Watch], labels: Labels) -> dict[tuple[Whose, Span], RangeQuery]:
@@ -285,6 +299,22 @@ def _runtime_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
     return Query(text=" or ".join(parts), about=f"up of {_who(pairs)}")
 
 
+def _up_of(source: Counter, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
+    if source == "Runtime":
+        return _runtime_up(pairs, labels)
+    return _gateway_up(pairs) if source == "Gateway" else _inspector_up(pairs, labels)
+
+
+def _inspector_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
+    text = f"(timestamp(up) * up) and on {_TARGET} {_inspectors(pairs, labels)}"
+    return Query(text=text, about=f"up of the inspectors of {_who(pairs)}")
+
+
+def _inspectors(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
+    """The inspectors that replay to these revisions as candidates."""
+    return f"{_INSPECTOR}{{{_revisions(pairs, labels, 'candidate')}}}"
+
+
 def _gateway_up(pairs: Sequence[tuple[str, str]]) -> Query:
     text = f"(timestamp(up) * up) and on {_TARGET} {_CLUSTER_GAUGE}{{{_clusters(pairs)}}}"
     return Query(text=text, about=f"up of the gateway's pods that serve {_who(pairs)}")
@@ -301,8 +331,12 @@ def _select(metric: str, arms: str, *matchers: Matchers) -> str:
 
 def _pods(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
     """The pods of these revisions; where namespaces share revision names it finds a few too many, and the reader tells them apart."""
+    return _revisions(pairs, labels, labels.revision)
+
+
+def _revisions(pairs: Sequence[tuple[str, str]], labels: Labels, label: str) -> str:
     namespaces = _matcher(labels.namespace, _union(namespace for namespace, _ in pairs))
-    return f"{namespaces},{_matcher(labels.revision, _union(revision for _, revision in pairs))}"
+    return f"{namespaces},{_matcher(label, _union(revision for _, revision in pairs))}"
 
 
 def _clusters(pairs: Sequence[tuple[str, str]]) -> str:
