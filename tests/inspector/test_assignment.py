@@ -110,7 +110,7 @@ def test_a_reference_file_that_cannot_be_used(text: str, sentence: str) -> None:
     assert str(refused.value) == sentence
 
 
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(20))
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner)))
 def test_whatever_it_is_told_is_used_or_refused(document: Any) -> None:
     text = document if isinstance(document, str) else json.dumps(LEAST | {"slices": document, "limits": document})

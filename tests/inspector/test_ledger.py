@@ -32,7 +32,7 @@ def watching(**fields: Any) -> Assignment:
     )
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(10))
 @given(st.lists(st.tuples(JSON | st.just(DEEP), JSON, ASKED)), st.booleans())
 def test_whatever_is_answered_and_asked_can_be_scraped(pairs: list[tuple[Any, Any, Asked]], scaled: bool) -> None:  # noqa: FBT001
     assignment = watching(scales={"predictions": {"/a": {"edges": [0]}}} if scaled else {})
