@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bare", "cluster"]
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes says more of the machine than of the code
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 CRDS = Path(__file__).parent.parent / "crds"
