@@ -75,6 +75,7 @@ class Surroundings(ABC):
         self.silent: set[str] = set()  # gates that Prometheus has no data for
         self.born = 0
         self.served: dict[str, int] = {}
+        self.sold: dict[str, tuple[int, int]] = {}  # bad ones and all, as somebody else counts them
         self.failed_requests = 0
 
     # -- the objects
@@ -197,6 +198,8 @@ class Surroundings(ABC):
                 pod.buckets += self.rng.multinomial(requests, how.latency)
                 failed = int(self.rng.binomial(requests, how.failures))
                 pod.failed += failed
+                bad, total = self.sold.get(name, (0, 0))
+                self.sold[name] = (bad + failed, total + int(requests))
                 self.failed_requests += failed
 
     # -- Prometheus
@@ -225,10 +228,8 @@ class Surroundings(ABC):
         """As a shop's pod counts them: those that the models answered and those that they failed."""
         arms = []
         for revision in (watch.stable, watch.candidate):
-            total = self.served.get(revision, 0)
-            bad = sum(pod.failed for pod in self.pods.get(revision, ()))
-            series = {"bad": (bad, bad), "total": (0, total)} if total else {}
-            pods = {name: PodCount(started=None, cells=cells) for name, cells in series.items()}
+            bad, total = self.sold.get(revision, (0, 0))
+            pods = {"shop": PodCount(started=None, cells=(bad, total))} if total else {}
             arms.append(ArmCounts(pods=pods, newest=self.now, series=len(pods)))
         return Counts(edges=(), stable=arms[0], candidate=arms[1], newcomers="FromZero")
 

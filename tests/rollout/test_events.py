@@ -46,8 +46,23 @@ def test_no_event_of_the_candidate_is_no_missing_data_and_no_proof() -> None:
     world = sold(failures=0.02)
     world.rps = 0.0
     assert world.run(300, until=lambda w: w.status.rollout is not None and w.running.phase == "Canary")
-    assert not world.run(3600, until=lambda w: bool(w.outcomes))
+    assert not world.run(600, until=lambda w: bool(w.outcomes))
     assert world.condition("Observed")[0] == "True"
+
+
+def test_bad_events_of_earlier_ones_are_no_data_until_there_are_events_enough() -> None:
+    """Refunds of orders that were counted before: no share of anything, so nothing is claimed from them."""
+    world = sold(failures=0.02)
+    assert world.run(300, until=lambda w: w.share == 0.05)
+    world.run(30)
+    revision, world.rps = world.revision("2"), 0.0
+    bad, total = world.sold[revision]
+    world.sold[revision] = (bad + 50, total)
+    world.run(20)
+    assert world.condition("Observed") == ("False", "NoData")
+    assert "50 bad events of 0 since the last look: count an event in `total` only when" in world.message("Observed")
+    world.rps = 100.0
+    assert world.run(120, until=lambda w: w.condition("Observed")[0] == "True")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pointsman.api.gates import Gate
 from pointsman.signals.counts import look
@@ -78,7 +80,7 @@ def grown(*looks: tuple[list[Sample], ...]) -> list[tuple[tuple[int, int], tuple
 
 
 def _events(tally: Tally) -> tuple[int, int]:
-    return tally.events, tally.failed
+    return tally.requests, tally.failed
 
 
 def test_rollouts_that_count_the_same_share_a_query() -> None:
@@ -100,12 +102,33 @@ def test_rollouts_that_count_the_same_share_a_query() -> None:
     assert len(plan([watch(), watch(other, deployment="shop"), watch(other, namespace="team")]).queries) == 2
 
 
-def test_what_happened_before_the_first_look_is_no_evidence_and_each_series_counts_for_itself() -> None:
+def test_what_happened_before_the_first_look_is_no_evidence() -> None:
     assert grown(
         (counter("6", 1000, bad=50), counter("7", 10, bad=1)),
         (counter("6", 1100, bad=55), counter("7", 30, bad=2)),
-        (counter("6", 1100, bad=56), counter("7", 30, bad=2)),  # a label that came late, of nobody new: see below
-    ) == [((0, 0), (0, 0)), ((100, 5), (20, 1)), ((0, 1), (0, 0))]
+    ) == [((0, 0), (0, 0)), ((100, 5), (20, 1))]
+
+
+def wrong(version: str, value: float, **labels: str) -> list[Sample]:
+    """A series of bad events alone."""
+    return counter(version, 0, bad=value, **labels)[1:2]
+
+
+def test_bad_events_may_be_told_apart_further_than_all() -> None:
+    first, again = counter("6", 100)[:1] + counter("6", 0)[2:], counter("6", 200)[:1] + counter("6", 0)[2:]
+    assert grown(
+        (first, wrong("6", 5, reason="late"), wrong("6", 1, reason="broken")),
+        (again, wrong("6", 9, reason="late"), wrong("6", 2, reason="broken"), wrong("6", 1, reason="lost")),
+    ) == [((0, 0), (0, 0)), ((100, 6), (0, 0))]
+
+
+def test_an_exporter_that_starts_anew_loses_bad_ones_and_all_together() -> None:
+    """Were they counted apart, the one that passes its old value first would count without the other."""
+    assert grown(
+        (counter("6", 100, bad=1),),
+        (counter("6", 10, bad=1),),  # since its start
+        (counter("6", 120, bad=3),),
+    ) == [((0, 0), (0, 0)), ((0, 0), (0, 0)), ((20, 2), (0, 0))]
 
 
 def test_a_new_cohort_counts_whole_and_one_that_is_gone_is_not_missed() -> None:
@@ -146,6 +169,11 @@ def test_counters_that_fall_count_nothing_until_they_pass_what_was_known() -> No
         ((counter("6", 10, age=61), counter("6", 10, instance="b")), Counts, ""),  # one exporter of two
         ((counter("6", 1.5),), Faulty, "gate labels: labels_total = 1.5, which is no count"),
         ((counter("6", float("nan")),), Faulty, "= nan, which is no count"),
+        (
+            (counter("6", 10), wrong("6", 1, instance="billing:80", reason="late")),
+            Faulty,
+            'labels_wrong_total{instance="billing:80",job="labels",model_version="6",namespace="ml",reason="late"} is a p',
+        ),
         (
             tuple(counter("6", 1, user=str(number)) for number in range(501)),
             Faulty,
@@ -209,9 +237,33 @@ def test_the_hour_before_is_counted_by_exporter() -> None:
         before(5, 5, 6, cohort="2"),  # begins later
         before(100, 200, 150, 300, instance="b"),  # steps back
         before(0, 0, 0, 500, bad=True, instance="b"),  # and says what cannot be
+        before(0, 0, 0, 9, bad=True, instance="c"),  # of nobody
     )
     found = look(made, dict.fromkeys(made.queries, ()), AT, ranges={query: told}).read(asked).past["labels"]
     assert isinstance(found, RatePast)
     assert found.pods == ("labels/a", "labels/b")
     assert found.requests.tolist() == [[10, 100], [20, -1], [1, -1]]
     assert found.bad.tolist() == [[1, 0], [0, -1], [0, -1]]
+
+
+@given(
+    growth=st.lists(
+        st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), min_size=3, max_size=3),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_every_event_counts_once_whatever_series_come_and_go(growth: list[list[tuple[int, int, bool]]]) -> None:
+    """Three cohorts grow from zero, are scraped or not, and are all there in the end."""
+    totals, looks = [[0, 0] for _ in range(3)], [(counter("6", 0, cohort="first"),)]
+    for look_ in [*growth, [(0, 0, True)] * 3]:
+        found = [counter("6", 0, cohort="first")]
+        for number, (good, bad, scraped) in enumerate(look_):
+            totals[number] = [totals[number][0] + good + bad, totals[number][1] + bad]
+            if scraped:
+                found.append(counter("6", totals[number][0], bad=totals[number][1], cohort=str(number)))
+        looks.append(tuple(found))
+    counted = [stable for stable, _ in grown(*looks)]
+    assert [sum(column) for column in zip(*counted, strict=True)] == [
+        sum(column) for column in zip(*totals, strict=True)
+    ]

@@ -199,7 +199,6 @@ class _Tape:
         }
         self._last: dict[str, Counts] = {}
         self._gates = tuple(gate.name for gate in policy.gates)
-        self._events = {gate.name for gate in policy.gates if gate.signal == "Events"}
 
     def reading(self, time: float) -> Reading:
         """What is known at this time; times are asked for in their order."""
@@ -227,16 +226,8 @@ class _Tape:
             ]  # only one arm has moved: its requests wait for the other's, to be compared with them
         for newest in arms.values():
             newest.news = False
-        if name in self._events:
-            stable, candidate = _as_events(stable), _as_events(candidate)
         self._last[name] = Counts(edges=edges, stable=stable, candidate=candidate)
         return self._last[name]
-
-
-def _as_events(arm: ArmCounts) -> ArmCounts:
-    """Rows of bad ones and all in the cells that counters of events have."""
-    pods = {name: replace(pod, cells=(pod.cells[0], sum(pod.cells))) for name, pod in arm.pods.items()}
-    return replace(arm, pods=pods)
 
 
 def _question(gate: Gate) -> Question:

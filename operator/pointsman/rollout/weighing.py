@@ -288,14 +288,16 @@ def _count(
     """What was counted since the last look; where that cannot be true the ledger stays, so the next look is of both together."""
     if gate.signal != "Events":
         return ledgers.fold(ledger, counts, at=at, warmup=policy.warmup_requests)
-    after, increments = ledgers.fold(ledger, counts, at=at, warmup=0)
-    for arm in () if isinstance(increments, Faulty) else (increments.candidate, increments.stable):
-        if arm.failed > arm.events:
-            return ledger, Faulty(
-                f"{arm.failed:,} bad events of {arm.events:,} since the last look: count an event in `total` only when it"
-                " is known whether it is bad"
-            )
-    return after, increments
+    arms = () if ledger.at is None else ((ledger.stable, counts.stable), (ledger.candidate, counts.candidate))
+    for known, seen in arms:
+        for name, (bad, total) in ((name, pod.cells) for name, pod in seen.pods.items()):
+            bad_before, before = known[name].cells if name in known else (0, 0)
+            if bad - bad_before > total - before >= 0:
+                return ledger, Faulty(
+                    f"{bad - bad_before:,} bad events of {total - before:,} since the last look: count an event in `total`"
+                    " only when it is known whether it is bad"
+                )
+    return ledgers.fold(ledger, counts, at=at, warmup=0)
 
 
 def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> model.Look:
@@ -310,22 +312,14 @@ def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: flo
             elapsed=elapsed,
             at=at.timestamp(),
         )
-    if gate.signal == "Events":  # of one pod: how they are spread over pods is not known
-        return model.RateLook(
-            candidate_requests=candidate.events,
-            candidate_bad=candidate.failed,
-            stable_requests=stable.events,
-            stable_bad=stable.failed,
-            elapsed=elapsed,
-            at=at.timestamp(),
-        )
+    one_pod = gate.signal == "Events"  # how events are spread over pods is not known
     return model.RateLook(
         candidate_requests=candidate.requests,
         candidate_bad=candidate.failed,
         stable_requests=stable.requests,
         stable_bad=stable.failed,
-        candidate_pods=max(1, candidate.pods),
-        stable_pods=max(1, stable.pods),
+        candidate_pods=1 if one_pod else max(1, candidate.pods),
+        stable_pods=1 if one_pod else max(1, stable.pods),
         elapsed=elapsed,
         at=at.timestamp(),
     )

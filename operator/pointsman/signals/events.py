@@ -1,19 +1,21 @@
-"""From samples to the counters of events: every series one of its own, told apart by the label that names the version."""
+"""From samples to the counters of events: every series of all events is one of its own, with the bad ones among them."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.own import EventsQuestion
 from pointsman.signals.queries import FAILED, PART, SCRAPED, Labels, pasted
-from pointsman.signals.reading import ArmCounts, Cells, Counts, Faulty, NoData, PodCount, Watch
+from pointsman.signals.reading import ArmCounts, Counts, Faulty, NoData, PodCount, Watch
 from pointsman.signals.samples import Sample
+
+Identity: TypeAlias = frozenset[tuple[str, str]]
 
 MOST_SERIES: Final = 1000
 """Of one rollout: each is an entry in the stored evidence."""
@@ -53,7 +55,7 @@ def read(
             " recording rule, or select fewer"
         )
     try:
-        ours, theirs = _arm(stable), _arm(candidate)
+        ours, theirs = _arm(question, stable), _arm(question, candidate)
     except FaultError as fault:
         return Faulty(f"gate {question.gate}: {fault}")
     if not ours.newest:
@@ -75,24 +77,55 @@ def read(
     )
 
 
-def _arm(samples: Sequence[Sample]) -> _Arm:
-    pods: dict[str, PodCount] = {}
-    newest = 0.0
+def _arm(question: EventsQuestion, samples: Sequence[Sample]) -> _Arm:
+    """Each series of all events with its bad ones: they are counted together or not at all."""
+    totals: dict[Identity, int] = {}
+    scraped = [0.0]
     for sample in samples:
         part = sample.labels.get(PART)
-        if part == SCRAPED:
-            newest = max(newest, sample.value if math.isfinite(sample.value) else 0.0)
-            continue
-        count = whole("", sample)
-        cells: Cells = (count, count) if part == FAILED else (0, count)
-        pods[_identity(sample)] = PodCount(started=None, cells=cells)
-    return _Arm(pods=pods, newest=newest)
+        if part == SCRAPED and math.isfinite(sample.value):
+            scraped.append(sample.value)
+        elif part is None:
+            totals[identity(sample.labels)] = whole("", sample)
+    bad, names = dict.fromkeys(totals, 0), names_of(totals)
+    for sample in samples:
+        if sample.labels.get(PART) == FAILED:
+            own = owner(sample.labels, totals, names)
+            if own is None:
+                raise FaultError(_nobodys(question, sample))
+            bad[own] += whole("", sample)
+    pods = {_short(own): PodCount(started=None, cells=(bad[own], total)) for own, total in totals.items()}
+    return _Arm(pods=pods, newest=max(scraped))
 
 
-def _identity(sample: Sample) -> str:
-    """A series in few characters, since the evidence keeps it: 64 bits of its labels, the part of the answer among them."""
-    labels = sorted((name, value) for name, value in sample.labels.items() if name != "__name__")
-    return hashlib.blake2b(repr(labels).encode(), digest_size=8).hexdigest()
+def identity(labels: Mapping[str, str]) -> Identity:
+    """What tells a series of all events from the others."""
+    return frozenset((name, value) for name, value in labels.items() if name not in ("__name__", PART) and value)
+
+
+def names_of(totals: Iterable[Identity]) -> frozenset[str]:
+    """The labels that series of all events have."""
+    return frozenset(name for one in totals for name, _ in one)
+
+
+def owner(labels: Mapping[str, str], totals: Collection[Identity], names: Collection[str]) -> Identity | None:
+    """The series of all events that these bad ones are a part of: theirs has the same labels, and none that they lack."""
+    mine = frozenset((name, value) for name, value in identity(labels) if name in names)
+    return mine if mine in totals else None
+
+
+def _nobodys(question: EventsQuestion, sample: Sample) -> str:
+    bad, total = question.shape.bad.metric, question.shape.total.metric
+    labels = ",".join(f'{name}="{value}"' for name, value in sorted(identity(sample.labels)))
+    return (
+        f"{bad}{{{labels}}} is a part of no series of {total}: both have to come from one target with the same labels,"
+        f" of which {bad} may have more"
+    )
+
+
+def _short(own: Identity) -> str:
+    """A series in few characters, since the evidence keeps it: 64 bits of its labels."""
+    return hashlib.blake2b(repr(sorted(own)).encode(), digest_size=8).hexdigest()
 
 
 def _counts(arm: _Arm, at: datetime) -> ArmCounts:

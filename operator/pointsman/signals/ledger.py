@@ -104,13 +104,8 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Failed ones (Errors)."""
+        """Failed ones (Errors), or bad ones (Events)."""
         return self.cells[0]
-
-    @property
-    def events(self) -> int:
-        """All events, of which `failed` are the bad ones (Events)."""
-        return self.cells[-1] - self.cells[0]
 
     @property
     def buckets(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.signals import classic, histogram, native
+from pointsman.signals import classic, events, histogram, native
 from pointsman.signals.counters import FaultError, are_counts
 from pointsman.signals.ledger import SAME_START, SETTLED
 from pointsman.signals.profiles import Shape, Unit
@@ -79,31 +79,22 @@ def read(shape: Shape, series: Iterable[Series], *, at: datetime, span: Span, wa
 def read_events(series: Iterable[Series], *, at: datetime, span: Span) -> RatePast:
     """The increments of events, by the targets that export them in place of pods: each series counts for itself, then they add up."""
     grid = _Grid(begin=at.timestamp() - span.seconds, step=span.step, length=round(span.seconds / span.step) + 1)
-    unknown = np.full(grid.length, np.nan)
-    by_target: dict[str, list[Series]] = defaultdict(list)
-    for one in series:
-        by_target["/".join(_target(one))].append(one)
-    totals, bads = [], []
-    for own in by_target.values():
-        counted = {
-            FAILED: np.zeros(grid.length - 1, dtype=np.int64),
-            None: np.full(grid.length - 1, -1, dtype=np.int64),
-        }
-        for one in own:
-            track = _Track(edges=(), cells=grid.lay(one)[:, None], started=unknown)
-            grown = _growth(track, span, 0).cells[:, 0]
-            known = counted[one.labels.get(PART)]
-            counted[one.labels.get(PART)] = np.where(grown < 0, known, np.maximum(known, 0) + np.maximum(grown, 0))
-        possible = counted[FAILED] <= counted[None]
-        totals.append(np.where(possible, counted[None], -1))
-        bads.append(np.where(possible & (counted[None] >= 0), counted[FAILED], -1))
-    nothing = np.zeros((grid.length - 1, 0), dtype=np.int64)
-    return RatePast(
-        seconds=span.step,
-        pods=tuple(by_target),
-        requests=np.stack(totals, axis=1) if totals else nothing,
-        bad=np.stack(bads, axis=1) if bads else nothing,
-    )
+    told = tuple(series)
+    totals = {events.identity(one.labels): one for one in told if PART not in one.labels}
+    bad: dict[events.Identity, list[Series]] = defaultdict(list)
+    names = events.names_of(totals)
+    for one in told:
+        if PART in one.labels and (own := events.owner(one.labels, totals, names)) is not None:
+            bad[own].append(one)
+    nothing = np.full((grid.length - 1, 2), -1, dtype=np.int64)
+    by_target: dict[str, npt.NDArray[np.int64]] = defaultdict(nothing.copy)
+    for own, one in totals.items():
+        track = _Track(edges=(), cells=_errors(grid, [one, *bad[own]]), started=np.full(grid.length, np.nan))
+        grown, name = _growth(track, span, 0).cells, "/".join(_target(one))
+        known = by_target[name]
+        by_target[name] = np.where(grown < 0, known, np.maximum(known, 0) + grown)
+    both = np.stack(list(by_target.values()), axis=1) if by_target else np.zeros((grid.length - 1, 0, 2), np.int64)
+    return RatePast(seconds=span.step, pods=tuple(by_target), requests=both[..., 1], bad=both[..., 0])
 
 
 @dataclass(frozen=True, slots=True)

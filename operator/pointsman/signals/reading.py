@@ -17,8 +17,8 @@ _SHORTEST = timedelta(seconds=60)
 Cells: TypeAlias = tuple[int, ...]
 """Cumulative counters of one pod that never fall from left to right.
 
-Errors: (failed, total). Latency: requests at most as slow as each edge, the last one +Inf. So the last cell is the number
-of requests in both. Events, whose bad ones and all are counters of their own: (bad, bad + all).
+Errors and Events: (failed, total). Latency: requests at most as slow as each edge, the last one +Inf. So the last cell is
+the number of requests in all of them.
 """
 
 
