@@ -42,6 +42,7 @@ def test_a_percentage_as_a_probability(written: int | str, number: float) -> Non
         ("250ms", timedelta(milliseconds=250)),
         ("1m0.5s", timedelta(seconds=60.5)),
         ("30m1h", timedelta(minutes=90)),  # Go takes any order
+        ("30d", timedelta(days=30)),  # Go knows no days; a LongDuration does
     ],
 )
 def test_a_duration(written: str, length: timedelta) -> None:

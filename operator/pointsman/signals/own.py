@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pointsman.api.gates import Events, Gate
+from pointsman.remembered import remembered
 from pointsman.signals import promql
 from pointsman.signals.profiles import Question, Unanswerable
 from pointsman.signals.promql import Selector
@@ -55,6 +57,11 @@ Asked: TypeAlias = Question | EventsQuestion | ThresholdQuestion
 """What a gate asks of Prometheus."""
 
 
+def _gate_and_names(gate: Gate, names: Names) -> Hashable:
+    return id(gate), names
+
+
+@remembered(1024, by=_gate_and_names)
 def ask_events(gate: Gate, names: Names) -> EventsQuestion | Unanswerable:
     """The question of an Events gate, or why its versions cannot be told apart."""
     events = gate.events
@@ -76,6 +83,7 @@ def ask_events(gate: Gate, names: Names) -> EventsQuestion | Unanswerable:
     return EventsQuestion(gate=gate.name, shape=shape, stable=stable, candidate=candidate)
 
 
+@remembered(1024, by=_gate_and_names)
 def ask_threshold(gate: Gate, names: Names) -> ThresholdQuestion | Unanswerable:
     """The question of a Threshold gate."""
     if gate.threshold is None:
@@ -87,6 +95,7 @@ def ask_threshold(gate: Gate, names: Names) -> ThresholdQuestion | Unanswerable:
         return Unanswerable(f"gate {gate.name}: threshold.query: {error}")
 
 
+@remembered(1024)
 def fault(gate: Gate) -> str | None:
     """Which PromQL of a gate cannot be used, whatever rollout asks; None: none."""
     anybody = {"namespace": "default", "deployment": "model"}
