@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pointsman.api.gates import COMPARED_SIGNALS
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ParentRef
 from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
@@ -175,8 +174,8 @@ def _answerable(observed: Observed, found: Target) -> None:
         routed=observed.deployment.spec.traffic is not None,
     )
     for gate in found.fields.gates or ():
-        answer = asked[gate.name]
-        if gate.required is not False and gate.signal not in COMPARED_SIGNALS and isinstance(answer, Unanswerable):
+        answer = asked.get(gate.name)
+        if gate.required is not False and isinstance(answer, Unanswerable):
             raise _Refused("GateUnanswerable", f"gate {gate.name!r} cannot be answered: {answer.reason}")
 
 

@@ -11,7 +11,6 @@ from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Apply, Plan
 from pointsman.rollout.shape import LEAST, Shape, live_share, routed, shape
-from pointsman.signals.own import ThresholdQuestion
 from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.reading import Watch, stale_after
 
@@ -130,7 +129,7 @@ def _watch(draft: Draft) -> Watch | None:
     questions = tuple(one for one in draft.questions().values() if not isinstance(one, Unanswerable))
     if not questions:
         return None
-    compared = [one.gate for one in questions if not isinstance(one, ThresholdQuestion)]
+    compared = [one.gate for one in questions if weighing.needs_past(one)]
     return Watch(
         namespace=draft.facts.observed.deployment.namespace,
         stable=draft.stable,

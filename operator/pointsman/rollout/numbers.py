@@ -8,7 +8,8 @@ from pointsman.api.gates import LATENCY_SIGNALS, RATE_SIGNALS, SERVING_SIGNALS, 
 from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates
-from pointsman.rollout.policy import Policy
+from pointsman.evidence.replays import AgreementGate
+from pointsman.rollout.policy import DEFAULT_AT_LEAST, Policy
 from pointsman.signals.reading import LatencyPast, Past
 
 
@@ -21,7 +22,7 @@ def weights(policy: Policy) -> dict[str, float]:
 
 def gate_numbers(
     policy: Policy, gate: Gate, known: model.Calibration | None, edges: tuple[float, ...] = ()
-) -> model.Gate:
+) -> gates.AnyGate:
     """The gate in numbers.
 
     Args:
@@ -46,6 +47,14 @@ def gate_numbers(
             history=_on_edges(known, edges),
             noise=noise,
             deadline_test=_has_test(gate),
+        )
+    if gate.signal == "Agreement":
+        return AgreementGate(
+            allowed=1 - float(gate.at_least or DEFAULT_AT_LEAST) / 100,
+            false_rollback=policy.false_rollback,
+            false_promotion=policy.false_promotion,
+            weight=weight,
+            deadline=deadline,
         )
     history = model.RateHistory() if known is None else known.history
     if not isinstance(history, model.RateHistory):

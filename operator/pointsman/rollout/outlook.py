@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pointsman.api.values import WHOLE
+from pointsman.evidence.model import Gate
 from pointsman.rollout import reach
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy
@@ -14,7 +15,7 @@ def tell(draft: Draft, policy: Policy) -> None:
     asked = {
         one.gate.name: reach.Asked(gate=one.numbers, rps=int(one.calibration.requests) / one.calibration.seconds)
         for one in draft.balance.required
-        if one.numbers is not None and one.calibration is not None and one.calibration.seconds > 0
+        if isinstance(one.numbers, Gate) and one.calibration is not None and one.calibration.seconds > 0
     }
     stages = _stages(draft, policy)
     deadline = policy.deadline.total_seconds()

@@ -18,6 +18,7 @@ class GateEvidence:
     """What one gate has seen so far.
 
     question  fingerprint of what is asked of Prometheus: another metric profile starts the counters anew
+    replays   whether the inspector counts, which replays mirrored requests
     calibration  what stable's hour before says, frozen from the first answer on; None: not known yet
     ledger    the last cumulative counters of every pod
     state     the running evidence; None until a first look has shown where counting starts
@@ -26,6 +27,7 @@ class GateEvidence:
     """
 
     question: str
+    replays: bool = False
     calibration: Calibration | None = None
     ledger: Ledger = field(default_factory=Ledger)
     state: gates.State | None = None
@@ -57,6 +59,7 @@ class Evidence:
                 "gates": {
                     name: {
                         "question": gate.question,
+                        "replays": gate.replays,
                         "calibration": None if gate.calibration is None else gates.dumps_calibration(gate.calibration),
                         "ledger": gate.ledger.dump(),
                         "state": None if gate.state is None else gates.dumps(gate.state),
@@ -82,6 +85,7 @@ def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | 
             gates={
                 name: GateEvidence(
                     question=gate["question"],
+                    replays=gate.get("replays", False),
                     calibration=None if gate["calibration"] is None else gates.loads_calibration(gate["calibration"]),
                     ledger=Ledger.load(gate["ledger"]),
                     state=None if gate["state"] is None else gates.loads(gate["state"]),

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pointsman.api.gates import LATENCY_SIGNALS, Gate
+from pointsman.api.gates import COMPARED_SIGNALS, LATENCY_SIGNALS, Gate
 from pointsman.api.modelrevision import Verdict
 from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
+from pointsman.evidence.replays import AgreementLook
 from pointsman.rollout import numbers, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
@@ -20,7 +21,7 @@ from pointsman.rollout.thresholds import Standing
 from pointsman.signals import ledger as ledgers
 from pointsman.signals import own, profiles
 from pointsman.signals.own import Asked, Names, ThresholdQuestion
-from pointsman.signals.profiles import Unanswerable
+from pointsman.signals.profiles import Question, Unanswerable
 from pointsman.signals.reading import Answered, Counts, Faulty, Measured, NoData, Past, Reading
 
 HISTORY = timedelta(hours=1)
@@ -36,7 +37,7 @@ class Weighed:
 
     gate: Gate
     verdict: Verdict
-    numbers: model.Gate | None = None  # what the gate asks, in numbers
+    numbers: gates.AnyGate | None = None  # what the gate asks, in numbers
     calibration: model.Calibration | None = None
     proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
     standing: Standing | None = None  # of a Threshold gate
@@ -108,20 +109,27 @@ def questions(  # one argument a fact of the rollout
     names: Names,
     gateway: str | None,
     routed: bool,
+    mirrored: bool = False,
 ) -> Mapping[str, Asked | Unanswerable]:
-    """What every gate of a policy asks of Prometheus, by name."""
+    """What the gates of a policy ask of Prometheus, by name.
+
+    While requests are mirrored the runtimes' own counters hold replays, too: what the inspector counts of them is asked
+    instead. Answers to mirrored requests are asked for only then, events of users' requests only when there are some.
+    """
     profile = profiles.gateway(gateway) if gateway else None
     asked: dict[str, Asked | Unanswerable] = {}
     for gate in policy.gates:
         match gate.signal:
-            case "Events":
-                asked[gate.name] = own.ask_events(gate, names)
             case "Threshold":
                 asked[gate.name] = own.ask_threshold(gate, names)
+            case "Agreement" | "PredictionDrift" | "Errors" | "Latency" if mirrored:
+                asked[gate.name] = profiles.ask_inspector(gate)
             case "Agreement" | "PredictionDrift":
-                asked[gate.name] = Unanswerable(
-                    f"gate {gate.name} compares answers to mirrored requests, and nobody mirrors any"
-                )
+                pass
+            case _ if mirrored:
+                pass
+            case "Events":
+                asked[gate.name] = own.ask_events(gate, names)
             case _:
                 asked[gate.name] = profiles.ask(
                     gate, stable=stable, candidate=candidate, gateway=profile, routed=routed
@@ -144,15 +152,16 @@ def fold(  # one argument a fact of the look
         return evidence
     folded = dict(evidence.gates)
     for gate in policy.gates:
-        question = asked[gate.name]
-        if isinstance(question, Unanswerable):
+        question = asked.get(gate.name)
+        if question is None or isinstance(question, Unanswerable):
             continue
-        before = _asking(policy, gate, evidence.gates.get(gate.name), repr(question))
+        before = _asking(policy, gate, evidence.gates.get(gate.name), question)
         answer = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
         if isinstance(question, ThresholdQuestion):
             folded[gate.name] = _fold_threshold(policy, gate, before, answer, at=reading.at)
         else:
-            before = _calibrated(gate, before, reading.past.get(gate.name))
+            if needs_past(question):
+                before = _calibrated(gate, before, reading.past.get(gate.name))
             folded[gate.name] = _fold_gate(policy, gate, before, answer, at=reading.at, elapsed=elapsed)
     return replace(evidence, gates=folded, looked_at=min(reading.at, now))
 
@@ -162,6 +171,13 @@ def asked_anew(before: Evidence, after: Evidence) -> bool:
     return any(
         name in before.gates and gate.question != before.gates[name].question for name, gate in after.gates.items()
     )
+
+
+def needs_past(question: Asked) -> bool:
+    """Whether what stable counted in the hour before an attempt says anything about the noise of these counts."""
+    if isinstance(question, Question):
+        return question.stable.source != "Inspector"
+    return not isinstance(question, ThresholdQuestion)
 
 
 def uncalibrated(evidence: Evidence | None, names: Iterable[str]) -> bool:
@@ -183,7 +199,10 @@ def next_step(evidence: Evidence, policy: Policy, step: int, *, deadline_test_at
     if evidence.step == step:
         return evidence
     anew = {}
+    mirrors = policy.stages[step - 1].mirror > 0
     for gate in policy.gates:
+        if gate.signal in COMPARED_SIGNALS and not mirrors:
+            continue  # no step after this one can prove it: what was proven stays
         kept = evidence.gates.get(gate.name)
         if kept is not None and kept.standing is not None:
             anew[gate.name] = replace(kept, standing=thresholds.next_step(kept.standing))
@@ -202,7 +221,7 @@ def weigh(
     now: datetime,
 ) -> Balance:
     """What every gate proves, and whether all of them together prove harm."""
-    weighed = tuple(_weigh_gate(evidence, policy, gate, asked[gate.name], now=now) for gate in policy.gates)
+    weighed = tuple(_weigh_gate(evidence, policy, gate, asked.get(gate.name), now=now) for gate in policy.gates)
     crossed = tuple(one.gate.name for one in weighed if one.gate.signal == "Threshold" and one.verdict == "Harm")
     proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
     if not proofs:
@@ -218,14 +237,20 @@ def weigh(
     return Balance(gates=named, harmful=(*together.harmful, *crossed), rule=rule)
 
 
-def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: str) -> GateEvidence:
-    """The gate's evidence for this question: another question counts anew, and keeps the harm that is known."""
+def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: Asked) -> GateEvidence:
+    """The gate's evidence for this question: another question counts anew, and keeps the harm that is known.
+
+    The hour before the attempt is that of the users' requests, whoever counts in between.
+    """
+    asks, replays = repr(question), isinstance(question, Question) and question.stable.source == "Inspector"
     if before is None:
-        return GateEvidence(question=question)
-    if before.question == question:
+        return GateEvidence(question=asks, replays=replays)
+    if before.question == asks:
         return before
-    kept = None if before.state is None else gates.next_step(_spec(policy, gate, before), before.state)
-    return GateEvidence(question=question, state=kept)
+    turns = replays != before.replays
+    kept = before.state if not turns or gate.signal not in LATENCY_SIGNALS else None  # histograms of other buckets
+    state = None if kept is None else gates.next_step(_spec(policy, gate, before), kept)
+    return GateEvidence(question=asks, replays=replays, calibration=before.calibration if turns else None, state=state)
 
 
 def _calibrated(gate: Gate, before: GateEvidence, past: Past | NoData | None) -> GateEvidence:
@@ -238,8 +263,11 @@ def _calibrated(gate: Gate, before: GateEvidence, past: Past | NoData | None) ->
     return replace(before, calibration=numbers.calibrate(gate, past), problem=None)
 
 
-def _spec(policy: Policy, gate: Gate, kept: GateEvidence) -> model.Gate:
-    return numbers.gate_numbers(policy, gate, kept.calibration, kept.ledger.edges)
+def _spec(policy: Policy, gate: Gate, kept: GateEvidence) -> gates.AnyGate:
+    known = kept.calibration
+    if known is not None and kept.replays and gate.signal in LATENCY_SIGNALS:
+        known = replace(known, history=model.LatencyHistory())  # stable's, in the runtime's buckets
+    return numbers.gate_numbers(policy, gate, known, kept.ledger.edges)
 
 
 def _fold_threshold(
@@ -262,14 +290,14 @@ def _fold_gate(
 ) -> GateEvidence:
     if not isinstance(counts, Counts):
         return replace(before, problem=counts.reason if isinstance(counts, NoData | Faulty) else "nothing was counted")
-    if before.calibration is None:
+    if before.calibration is None and gate.signal not in COMPARED_SIGNALS:
         return before
-    ledger, increments = _count(policy, gate, before.ledger, counts, at=at)
+    ledger, increments = _count(policy, gate, before.ledger, counts, at=at, replays=before.replays)
     if isinstance(increments, Faulty):
         return replace(before, problem=increments.reason)
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
         return replace(before, ledger=ledger, problem=None)
-    spec = numbers.gate_numbers(policy, gate, before.calibration, ledger.edges)
+    spec = _spec(policy, gate, replace(before, ledger=ledger))
     anew = gate.signal in LATENCY_SIGNALS and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
@@ -279,15 +307,18 @@ def _fold_gate(
     except (
         ValueError
     ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
-        return GateEvidence(question=before.question, calibration=before.calibration, problem=f"counts anew: {unfit}")
+        return replace(before, ledger=ledgers.Ledger(), state=None, problem=f"counts anew: {unfit}")
 
 
 def _count(
-    policy: Policy, gate: Gate, ledger: ledgers.Ledger, counts: Counts, *, at: datetime
+    policy: Policy, gate: Gate, ledger: ledgers.Ledger, counts: Counts, *, at: datetime, replays: bool
 ) -> tuple[ledgers.Ledger, ledgers.Increments | Faulty]:
-    """What was counted since the last look; where that cannot be true the ledger stays, so the next look is of both together."""
+    """What was counted since the last look; where that cannot be true the ledger stays, so the next look is of both together.
+
+    The inspector leaves out the first requests to each pod by itself.
+    """
     if gate.signal != "Events":
-        return ledgers.fold(ledger, counts, at=at, warmup=policy.warmup_requests)
+        return ledgers.fold(ledger, counts, at=at, warmup=0 if replays else policy.warmup_requests)
     arms = () if ledger.at is None else ((ledger.stable, counts.stable), (ledger.candidate, counts.candidate))
     for known, seen in arms:
         for name, (bad, total) in ((name, pod.cells) for name, pod in seen.pods.items()):
@@ -300,7 +331,7 @@ def _count(
     return ledgers.fold(ledger, counts, at=at, warmup=0)
 
 
-def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> model.Look:
+def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> gates.AnyLook:
     stable, candidate = increments.stable, increments.candidate
     if gate.signal in LATENCY_SIGNALS:
         return model.LatencyLook(
@@ -311,6 +342,10 @@ def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: flo
             stable_pods=max(1, stable.pods),
             elapsed=elapsed,
             at=at.timestamp(),
+        )
+    if gate.signal == "Agreement":
+        return AgreementLook(
+            compared=candidate.requests, disagreed=candidate.failed, elapsed=elapsed, at=at.timestamp()
         )
     one_pod = gate.signal == "Events"  # how events are spread over pods is not known
     return model.RateLook(
@@ -329,26 +364,33 @@ def _weigh_gate(
     evidence: Evidence | None,
     policy: Policy,
     gate: Gate,
-    asked: Asked | Unanswerable,
+    asked: Asked | Unanswerable | None,
     *,
     now: datetime,
 ) -> Weighed:
     if isinstance(asked, Unanswerable):
         return Weighed(gate=gate, verdict="Unanswerable", problem=asked.reason)
     kept = None if evidence is None else evidence.gates.get(gate.name)
-    if kept is None:
-        return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
+    if kept is None or (asked is None and kept.state is None):
+        return _unseen(gate, asked)
     if isinstance(asked, ThresholdQuestion):
         return _weigh_threshold(gate, kept, policy, now=now)
     asks = _spec(policy, gate, kept)
     proof, missing = _proof(asks, kept)
-    missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
+    if asked is not None:
+        missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
     weighed = Weighed(gate=gate, verdict="Undecided", numbers=asks, proof=proof, calibration=kept.calibration)
     if missing is not None:
         return replace(weighed, verdict="NoData", problem=missing)
     if proof is not None and proof.unanswerable is not None:
         return replace(weighed, verdict="Unanswerable", problem=proof.unanswerable.message)
     return replace(weighed, verdict="Safe") if proof is not None and proof.safe else weighed
+
+
+def _unseen(gate: Gate, asked: Asked | None) -> Weighed:
+    if asked is None:
+        return Weighed(gate=gate, verdict="Undecided", problem="this step does not ask it")
+    return Weighed(gate=gate, verdict="NoData", problem="no look has been made yet")
 
 
 def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: datetime) -> Weighed:
@@ -359,7 +401,7 @@ def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: dat
     return Weighed(gate=gate, verdict=thresholds.verdict(standing, limits), standing=standing)
 
 
-def _proof(asks: model.Gate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
+def _proof(asks: gates.AnyGate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
     """What the gate's evidence says, or why it cannot be read."""
     if kept.state is None:
         return None, None

@@ -174,13 +174,12 @@ def out_of_reach(prepared: Prepared) -> str:
 
 def _course(policy: Policy, world: World, known: Mapping[str, model.Calibration]) -> course.Course:
     stages = tuple(stage for stage in policy.stages if stage.kind == "Canary")
+    made = {
+        gate.name: numbers.gate_numbers(policy, gate, known[gate.name], world.edges if gate.signal != "Errors" else ())
+        for gate in policy.gates
+    }
     return course.Course(
-        gates={
-            gate.name: numbers.gate_numbers(
-                policy, gate, known[gate.name], world.edges if gate.signal != "Errors" else ()
-            )
-            for gate in policy.gates
-        },
+        gates={name: gate for name, gate in made.items() if isinstance(gate, model.Gate)},
         stages=tuple(course.Stage(share=stage.share / WHOLE, hold=stage.hold.total_seconds()) for stage in stages),
         interval=policy.interval.total_seconds(),
         deadline=policy.deadline.total_seconds(),
