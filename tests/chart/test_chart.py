@@ -10,6 +10,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from tests.render.examples import EXAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -86,7 +88,9 @@ def test_what_is_set_reaches_the_operator(helm: Helm, value: str, argument: str)
 def test_the_operators_image_has_the_charts_version_unless_told_otherwise(helm: Helm) -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     assert container(helm.render())["image"] == f"pointsman:{version}"
-    assert container(helm.render("image.repository=here/it", "image.tag=v2"))["image"] == "here/it:v2"
+    told = container(helm.render("image.repository=here/it", "image.tag=v2"))
+    assert told["image"] == "here/it:v2"
+    assert "--inspector-image=here/it:v2" in told["args"]
 
 
 def test_the_catalogue_takes_the_image_of_the_values(helm: Helm) -> None:
@@ -102,11 +106,18 @@ def test_the_catalogue_can_be_left_out(helm: Helm) -> None:
 
 def test_the_pod_monitor_copies_the_labels_that_separate_the_arms(helm: Helm) -> None:
     assert "PodMonitor" not in {obj["kind"] for obj in helm.render()}
-    monitor = only(helm.render("podMonitor.enabled=true", "podMonitor.labels.release=kps"), "PodMonitor")
-    assert monitor["metadata"]["labels"]["release"] == "kps"
+    objects = helm.render("podMonitor.enabled=true", "podMonitor.labels.release=kps")
+    monitor, inspectors = (obj for obj in objects if obj["kind"] == "PodMonitor")
+    assert {one["metadata"]["labels"]["release"] for one in (monitor, inspectors)} == {"kps"}
     assert monitor["spec"]["podTargetLabels"] == ["pointsman.dev/deployment", "pointsman.dev/revision"]
     runtime = only(helm.render(), "ModelRuntime")
     assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == runtime["spec"]["metrics"]["port"]
+    pod = EXAMPLES["churn-inspector"]["spec"]["template"]
+    assert inspectors["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert set(inspectors["spec"]["podTargetLabels"]) <= set(pod["metadata"]["labels"])
+    ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+    scraped = inspectors["spec"]["podMetricsEndpoints"][0]["port"]
+    assert str(ports[scraped]) == pod["metadata"]["annotations"]["prometheus.io/port"]
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +152,10 @@ def test_the_api_server_takes_every_object(helm: Helm, crds: Cluster, restricted
 
 
 @pytest.mark.bare
-def test_the_operators_pod_keeps_the_restricted_standard(helm: Helm, bare: Cluster, restricted: str) -> None:
-    template = only(helm.render(), "Deployment")["spec"]["template"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "x", "namespace": restricted},
-        "spec": template["spec"],
-    }
+@pytest.mark.parametrize("who", ["operator", "inspector"])
+def test_our_pods_keep_the_restricted_standard(helm: Helm, bare: Cluster, restricted: str, who: str) -> None:
+    workload = only(helm.render(), "Deployment") if who == "operator" else EXAMPLES["churn-inspector"]
+    spec = {**workload["spec"]["template"]["spec"], "serviceAccountName": "pointsman"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": restricted}, "spec": spec}
     assert "dry run" in bare.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
-    assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True

@@ -129,7 +129,7 @@ async def test_a_shadow_is_refused_until_the_gateways_class_says_that_it_mirrors
         says("HTTPRouteRequestMirror")
         await until(lambda: is_said("does not list HTTPRouteRequestPercentageMirror"))
         says("HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror")
-        await until(lambda: is_said("ProtocolUnknown"))
+        await until(lambda: is_said("this operator was not told its image"))
     await until(lambda: is_said(f"GatewayClass '{place.namespace}' is not there"))
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from pointsman.api import names
 from pointsman.api.autoscaling import MetricSpec
-from pointsman.api.modeldeployment import ModelDeploymentSpec
+from pointsman.api.comparison import Compare
+from pointsman.api.gates import Slices
+from pointsman.api.modeldeployment import Model, ModelDeploymentSpec
 from pointsman.api.modelrevision import ModelRevisionSpec, RuntimeRef
 from pointsman.api.modelruntime import ModelRuntimeSpec
-from pointsman.render import objects
+from pointsman.render import inspector, objects
+from pointsman.render.inspector import Inspection
 from pointsman.render.objects import Backend, Bounds, Owner
 from pointsman.render.template import finished_template
 
@@ -190,10 +193,60 @@ def _of_churn() -> dict[str, Json]:
     }
 
 
+COMPARE: Json = {
+    "protocol": "OpenInference",
+    "comparators": [
+        {"kind": "Label", "output": "predict"},
+        {"kind": "Numeric", "output": "price", "absolute": "0.01", "relative": "0"},
+        {"kind": "Vector", "output": "embedding", "distance": "Cosine", "atMost": "0.001"},
+        {"kind": "TopK", "output": "ranks", "k": 5, "atLeast": "80"},
+        {"kind": "Text", "output": "/outputs/0/data/$(HOME)", "form": "Normalised"},
+        {"kind": "Bytes"},
+    ],
+    "features": ["/inputs/0/data/3"],
+    "forwardHeaders": ["authorization"],
+}
+
+SHADOW = Inspection(
+    namespace=NAMESPACE,
+    deployment="churn",
+    attempt=2,
+    stable="churn-5f3a9c1b",
+    candidate="churn-81d0aa37",
+    model=Model.model_validate({"version": "8", "reference": {"configMap": "churn-8-reference"}}),
+    compare=Compare.model_validate(COMPARE),
+    slices=Slices.model_validate({"header": "x-tenant", "max": 20}),
+    warmup=50,
+)
+"""An inspector of everything that can be asked of one."""
+
+WATCH = Inspection(
+    namespace=NAMESPACE,
+    deployment="churn",
+    attempt=2,
+    stable="churn-81d0aa37",
+    model=Model.model_validate(
+        {"version": "8", "storageUri": "pvc://models/churn/8", "reference": {"path": "docs/reference.json"}}
+    ),
+    compare=Compare(protocol="Json"),
+)
+"""An inspector after the promotion: the serving version alone, its reference beside the model."""
+
+
+def _of_inspectors() -> dict[str, Json]:
+    image, by = "registry.example/pointsman:1", owner("churn")
+    return {
+        "churn-inspector": inspector.deployment(SHADOW, image=image, owner=by),
+        "churn-inspector-service": inspector.service(SHADOW, owner=by),
+        "churn-inspector-watching": inspector.deployment(WATCH, image=image, owner=by),
+    }
+
+
 EXAMPLES: dict[str, Json] = {
     **_of_revision("churn", CHURN, MLSERVER),
     **_of_revision("prices", PRICES, MLSERVER),
     **_of_revision("speech", SPEECH, None),
     **_of_churn(),
+    **_of_inspectors(),
 }
 """Name of the golden file -> the object."""

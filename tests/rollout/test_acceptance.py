@@ -272,3 +272,33 @@ def test_a_gateway_is_asked_to_mirror_only_what_its_class_promises(
     reason, message = world.condition("Accepted")[1], world.message("Accepted")
     assert (reason == "ShadowUnanswerable") == (says is not None), message
     assert says is None or says in message
+
+
+BESIDE = {"model": {"version": "1", "format": {"name": "sklearn"}, "reference": {"path": "reference.json"}}}
+BY_TENANT = {"name": "tenants", "signal": "Agreement", "slices": {"header": "x-tenant"}}
+BY_COUNTRY = {"name": "countries", "signal": "Agreement", "slices": {"header": "x-country"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "image", "says"),
+    [
+        (SHADOWED, "pointsman:1", None),
+        (SHADOWED, None, "needs an inspector, and this operator was not told its image: start it with --inspector-image"),
+        ({**SHADOWED, "model": {**BESIDE["model"], "storageUri": "oci://models/churn:1"}}, "pointsman:1", None),
+        ({**SHADOWED, "model": {**BESIDE["model"], "storageUri": "s3://models/churn"}}, "pointsman:1",
+         "this model's storageUri is s3://; write the file into a ConfigMap"),
+        (with_rollout(steps=SHADOWED["rollout"]["steps"], gates=[BY_TENANT]), "pointsman:1", None),
+        (with_rollout(steps=SHADOWED["rollout"]["steps"], gates=[BY_TENANT, {**BY_TENANT, "name": "again"}]), "pointsman:1", None),
+        (with_rollout(steps=SHADOWED["rollout"]["steps"], gates=[BY_TENANT, BY_COUNTRY]), "pointsman:1",
+         "gates 'tenants' and 'countries' have different `slices`"),
+    ],
+)  # fmt: skip
+def test_a_shadow_needs_an_inspector_that_can_be_told_all_of_it(
+    changes: dict[str, Any], image: str | None, says: str | None
+) -> None:
+    world = World(spec={**spec(), **changes}, runtimes=SPEAKING, inspector_image=image)
+    world.apply()
+    world.run(5)
+    reason, message = world.condition("Accepted")[1], world.message("Accepted")
+    assert (reason == "ShadowUnanswerable") == (says is not None), message
+    assert says is None or says in message

@@ -50,6 +50,7 @@ class World(Surroundings):
     runtimes: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     gateways: dict[str, Gateway] = field(default_factory=lambda: {"gw/models": MIRRORING})
+    inspector_image: str | None = "pointsman:1"
     holder: Holder | None = None
     rejected: dict[str, str] = field(default_factory=dict)  # version -> why the API server refuses its Deployment
 
@@ -152,7 +153,9 @@ class World(Surroundings):
                 spec=ModelDeploymentSpec.model_validate(self.spec),
                 status=self.status,
             ),
-            settings=Settings(storage_initializer="initializer:1", gateway_metrics=None),
+            settings=Settings(
+                storage_initializer="initializer:1", inspector_image=self.inspector_image, gateway_metrics=None
+            ),
             revisions={name: self._revision(obj) for name, obj in self.found("ModelRevision").items()},
             workloads=self._copies("Deployment"),
             autoscalers=self._copies("HorizontalPodAutoscaler"),

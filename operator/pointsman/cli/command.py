@@ -63,6 +63,9 @@ def operator(  # one option each
         Optional[str],  # noqa: UP045  as above
         _option("storage-initializer", "The image that fetches models (`<uri> <directory>`); by default KServe's."),
     ] = None,
+    inspector_image: Annotated[
+        str, _option("inspector-image", "The image of inspectors: the operator's own; without it nothing is mirrored.")
+    ] = "",
     gateway_metrics: Annotated[
         str, _option("gateway-metrics", "How the gateway's metrics separate the arms, such as envoy-gateway.")
     ] = "",
@@ -101,6 +104,7 @@ def operator(  # one option each
         namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
         prometheus_url=prometheus_url or None,
         storage_initializer=storage_initializer or STORAGE_INITIALIZER,
+        inspector_image=inspector_image or None,
         gateway_metrics=gateway_metrics or None,
         deployment_label=deployment_label,
         revision_label=revision_label,

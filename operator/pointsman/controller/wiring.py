@@ -227,6 +227,7 @@ class Operator:
 def _decisive(settings: Settings) -> observed.Settings:
     return observed.Settings(
         storage_initializer=settings.storage_initializer,
+        inspector_image=settings.inspector_image,
         gateway_metrics=settings.gateway_metrics,
         scrape_labels=(settings.deployment_label, settings.revision_label),
     )

@@ -72,7 +72,7 @@ def model_revision(*, name: str, namespace: str, spec: ModelRevisionSpec, owner:
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelRevision",
-        "metadata": _metadata(name, namespace, names.labels(spec.deployment, name), owner),
+        "metadata": object_meta(name, namespace, names.labels(spec.deployment, name), owner),
         "spec": spec.dump(),
     }
 
@@ -105,7 +105,7 @@ def deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(revision, namespace, names.labels(spec.deployment, revision), owner),
+        "metadata": object_meta(revision, namespace, names.labels(spec.deployment, revision), owner),
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             "revisionHistoryLimit": 0,
@@ -152,7 +152,7 @@ def autoscaler(
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": _metadata(revision, namespace, names.labels(deployment, revision), owner),
+        "metadata": object_meta(revision, namespace, names.labels(deployment, revision), owner),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision},
             "minReplicas": bounds.fewest,
@@ -164,8 +164,8 @@ def autoscaler(
 
 def revision_service(*, revision: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
     """The Service of a revision's pods, which routes point at."""
-    metadata = _metadata(revision, namespace, names.labels(spec.deployment, revision), owner)
-    return _service(metadata, port=spec.port, selector=names.selector(spec.deployment, revision))
+    metadata = object_meta(revision, namespace, names.labels(spec.deployment, revision), owner)
+    return http_service(metadata, port=spec.port, selector=names.selector(spec.deployment, revision))
 
 
 def stable_service(
@@ -188,8 +188,8 @@ def stable_service(
         decided: What the selector follows from, for the annotation; None where nothing was decided.
         owner: Whom it is deleted with.
     """
-    metadata = _metadata(deployment, namespace, names.labels(deployment), owner, decided)
-    return _service(metadata, port=port, selector=selector)
+    metadata = object_meta(deployment, namespace, names.labels(deployment), owner, decided)
+    return http_service(metadata, port=port, selector=selector)
 
 
 def route(
@@ -224,7 +224,7 @@ def route(
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": _metadata(deployment, namespace, names.labels(deployment), owner, decided),
+        "metadata": object_meta(deployment, namespace, names.labels(deployment), owner, decided),
         "spec": {
             # Defaults of the CRD are spelled out in lists that are compared whole (see drift).
             "parentRefs": [
@@ -251,7 +251,8 @@ def route(
     }
 
 
-def _service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) -> Json:
+def http_service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) -> Json:
+    """A Service for HTTP on SERVICE_PORT; `port` is the pods'."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -263,7 +264,8 @@ def _service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) ->
     }
 
 
-def _metadata(name: str, namespace: str, labels: dict[str, str], owner: Owner, decided: str | None = None) -> Json:
+def object_meta(name: str, namespace: str, labels: dict[str, str], owner: Owner, decided: str | None = None) -> Json:
+    """The metadata of an object of ours."""
     return {
         "name": name,
         "namespace": namespace,

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
 
-from pointsman.api.modeldeployment import ModelDeploymentSpec, ParentRef
+from pointsman.api.modeldeployment import ModelDeploymentSpec
 from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
-from pointsman.api.values import WHOLE, basis_points
 from pointsman.errors import Terminal
 from pointsman.remembered import remembered
 from pointsman.render.template import Finished, finished_template
+from pointsman.rollout import mirroring, weighing
 from pointsman.rollout import policy as policies
-from pointsman.rollout import weighing
 from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Observed, Runtime
 from pointsman.signals.own import Names
 from pointsman.signals.patterns import pattern_fault
 from pointsman.signals.profiles import Unanswerable
-
-_GATEWAY: Final = "Gateway"
-_MIRROR: Final = "HTTPRouteRequestMirror"
-_MIRROR_PERCENT: Final = "HTTPRouteRequestPercentageMirror"  # names of features in Gateway API's conformance suite
 
 
 @dataclass(frozen=True)
@@ -195,71 +189,22 @@ def _names(observed: Observed, found: Target) -> Names:
 
 def _mirrored(observed: Observed, found: Target) -> None:
     """Whether requests can be mirrored and read, where a step or `watch` asks for it."""
-    mirrors = _mirrors(found.fields)
-    if not mirrors:
-        return
-    asks = mirrors[0].what
-    if observed.deployment.spec.traffic is None:
-        raise _Refused(
-            "ShadowUnanswerable",
-            f"the rollout policy in force: {asks} mirrors requests at a Gateway, and without spec.traffic none passes one:"
-            " write spec.traffic, or leave it out",
-        )
-    for parent in observed.deployment.spec.traffic.parent_refs:
-        unable = _unable(parent, observed, mirrors)
-        if unable is not None:
-            raise _Refused("ShadowUnanswerable", f"the rollout policy in force: {unable}")
-    if found.fields.compare is None or found.fields.compare.protocol is None:
+    unable = mirroring.unable(observed, found.fields)
+    if unable is not None:
+        raise _Refused("ShadowUnanswerable", unable)
+    asked = mirroring.asked(found.fields)
+    if asked and (found.fields.compare is None or found.fields.compare.protocol is None):
         source = "spec.rollout.compare.protocol" if found.runtime is None else f"ModelRuntime {found.runtime.name}"
         raise _Refused(
             "ProtocolUnknown",
-            f"the rollout policy in force: {asks} compares answers, and nobody says how to read them: write"
+            f"the rollout policy in force: {asked[0].what} compares answers, and nobody says how to read them: write"
             f" `protocol: OpenInference` (or KServeV1, OpenAI, Json) in {source}",
         )
 
 
-def _unable(parent: ParentRef, observed: Observed, mirrors: tuple[_Mirror, ...]) -> str | None:
-    """Why requests that pass a parent of the route cannot be mirrored: what does not promise to may drop them in silence."""
-    asks, name = mirrors[0].what, f"{parent.namespace or observed.deployment.namespace}/{parent.name}"
-    if (kind := parent.kind or _GATEWAY) != _GATEWAY:
-        return f"{asks} mirrors requests at a Gateway, and {kind} {name} is none: leave one of the two out"
-    gateway = observed.gateways[name]
-    at = f"mirrors requests at Gateway {name}, and its GatewayClass {gateway.gateway_class!r}"
-    if gateway.features is None:
-        return (
-            f"{asks} {at} is not there or has no status.supportedFeatures, which its controller writes (with the CRDs of"
-            f" Gateway API 1.4 or newer): use a class that lists {_MIRROR} there, or leave {asks} out"
-        )
-    if _MIRROR not in gateway.features:
-        return f"{asks} {at} does not list {_MIRROR} in status.supportedFeatures: use a class that does, or leave {asks} out"
-    partial = next((mirror.what for mirror in mirrors if mirror.share < WHOLE), None)
-    if partial is not None and _MIRROR_PERCENT not in gateway.features:
-        return (
-            f"{partial} {at} does not list {_MIRROR_PERCENT} in status.supportedFeatures: write `percent: 100` in {partial},"
-            " or use a class that does"
-        )
-    return None
-
-
-class _Mirror(NamedTuple):
-    what: str
-    share: int  # basis points of the requests
-
-
-def _mirrors(fields: RolloutFields) -> tuple[_Mirror, ...]:
-    """What in a policy mirrors requests."""
-    steps = [
-        _Mirror(f"steps[{number}].shadow", basis_points(step.shadow.percent))
-        for number, step in enumerate(fields.steps or ())
-        if step.shadow is not None
-    ]
-    watched = None if fields.watch is None else fields.watch.percent
-    return (*steps, *(() if watched is None else (_Mirror("watch", basis_points(watched)),)))
-
-
 def _carried_out(_: Observed, found: Target) -> None:
     """Refuse what can be written and is not done yet: a rollout that leaves it out in silence would claim too much."""
-    asks = [mirror.what for mirror in _mirrors(found.fields)] or (["notify"] if found.fields.notify else [])
+    asks = [mirror.what for mirror in mirroring.asked(found.fields)] or (["notify"] if found.fields.notify else [])
     if asks:
         raise _Refused(
             "NotSupported",
@@ -281,7 +226,7 @@ def _gateways_exist(observed: Observed, _: Target) -> None:
     traffic = observed.deployment.spec.traffic
     for parent in traffic.parent_refs if traffic is not None else ():
         name = f"{parent.namespace or observed.deployment.namespace}/{parent.name}"
-        if (parent.kind or _GATEWAY) == _GATEWAY and name not in observed.gateways:
+        if (parent.kind or "Gateway") == "Gateway" and name not in observed.gateways:
             raise _Refused(
                 "GatewayNotFound", f"spec.traffic.parentRefs: there is no Gateway {name}; create it or name another"
             )

@@ -89,6 +89,7 @@ class Settings:
     """What the operator was installed with, as far as decisions and rendering need it."""
 
     storage_initializer: str
+    inspector_image: str | None = None  # none: nothing can be mirrored
     gateway_metrics: str | None = None
     scrape_labels: tuple[str, str] = ("pointsman_dev_deployment", "pointsman_dev_revision")
 
