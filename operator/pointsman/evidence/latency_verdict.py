@@ -133,6 +133,8 @@ def _needed(gate: LatencyGate, state: LatencyState, where: Brackets) -> float | 
     requests, others = float(state.step_candidate.sum()), float(state.step_stable.sum())
     if requests <= 0 or others <= 0:
         return None
+    if np.all(log_safe_by_quantile(gate, state, where) >= safe_level(gate)):
+        return 0.0
     needed = _further(gate, state, where, others=others / requests)
     return needed if math.isfinite(needed) else None
 
