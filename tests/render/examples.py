@@ -13,7 +13,7 @@ from pointsman.api.modelrevision import ModelRevisionSpec, RuntimeRef
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.render import inspector, objects
 from pointsman.render.inspector import Inspection
-from pointsman.render.objects import Backend, Bounds, Owner
+from pointsman.render.objects import Backend, Bounds, Mirror, Owner
 from pointsman.render.template import finished_template
 
 Json = dict[str, Any]
@@ -182,6 +182,17 @@ def _of_churn() -> dict[str, Json]:
             backends=[Backend(stable, 9_950), Backend(candidate, 50)],
             owner=by,
         ),
+        **{
+            f"churn-route-mirrored-{called}": objects.route(
+                deployment="churn",
+                namespace=NAMESPACE,
+                traffic=traffic,
+                backends=[Backend(stable, 10_000), Backend(candidate, 0)],
+                mirror=Mirror(names.inspector(candidate), share),
+                owner=by,
+            )
+            for called, share in (("percent", 2_000), ("fraction", 50), ("whole", 10_000))
+        },
         "churn-route-decided": objects.route(
             deployment="churn",
             namespace=NAMESPACE,

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pointsman.api.modeldeployment import Traffic
-from pointsman.render.objects import Backend, Owner, route
+from pointsman.render.objects import Backend, Mirror, Owner, route
 from tests.render.examples import EXAMPLES
 from tests.render.golden import FOLDER, text
 
@@ -53,6 +53,19 @@ def test_weights_that_are_no_shares_of_a_whole_are_a_mistake_of_ours(weights: li
             namespace="ml",
             traffic=Traffic.model_validate({"parentRefs": [{"name": "models"}]}),
             backends=backends,
+            owner=Owner("ModelDeployment", "churn", "1"),
+        )
+
+
+@pytest.mark.parametrize("share", [0, -1, 10_001])
+def test_a_mirror_of_nothing_or_of_more_than_all_is_a_mistake_of_ours(share: int) -> None:
+    with pytest.raises(ValueError, match=f"{share} basis points of the requests cannot be mirrored"):
+        route(
+            deployment="churn",
+            namespace="ml",
+            traffic=Traffic.model_validate({"parentRefs": [{"name": "models"}]}),
+            backends=[Backend("churn-1", 10_000)],
+            mirror=Mirror("churn-i1", share),
             owner=Owner("ModelDeployment", "churn", "1"),
         )
 

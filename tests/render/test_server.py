@@ -63,6 +63,11 @@ EDITS: dict[str, tuple[str, Json, str]] = {
         {"spec": {"rules": [{"backendRefs": [{"name": "churn-5f3a9c1b", "port": 80}]}]}},
         "spec.rules",
     ),
+    "another percentage": (
+        "churn-route-mirrored-percent",
+        {"spec": {"rules": [{"filters": [{"type": "RequestMirror", "requestMirror": {"percent": 21, "backendRef": {"name": "churn-i81d0aa3", "port": 80}}}]}]}},
+        "spec.rules",
+    ),
     "another image": (
         "churn-deployment",
         {"spec": {"template": {"spec": {"containers": [{"name": "model", "image": "other"}]}}}},

@@ -50,8 +50,8 @@ def selector(deployment: str, revision: str | None = None) -> dict[str, str]:
 def inspector(revision: str) -> str:
     """What the Deployment and the Service of a revision's inspector are called: `churn-i81d0aa3` for `churn-81d0aa37`.
 
-    As long as the revision's name, which may have all 63 characters of a label; and of no revision, because none ends in
-    eight characters of which one is an `i`.
+    As long as the revision's name, which may have all 63 characters of a label; of no revision, because none ends in eight
+    characters of which one is an `i`; and no pod of it begins as the revision's do, by which Prometheus is asked for them.
     """
     deployment, _, digest = revision.rpartition("-")
     return f"{deployment}-i{digest[:-1]}"

@@ -67,6 +67,13 @@ class Backend(NamedTuple):
     weight: int
 
 
+class Mirror(NamedTuple):
+    """A Service that gets copies of requests, whose answers nobody sees; `share` of the requests in basis points."""
+
+    service: str
+    share: int
+
+
 def model_revision(*, name: str, namespace: str, spec: ModelRevisionSpec, owner: Owner) -> Json:
     """The ModelRevision `name`."""
     return {
@@ -198,6 +205,7 @@ def route(
     namespace: str,
     traffic: Traffic,
     backends: Sequence[Backend],
+    mirror: Mirror | None = None,
     decided: str | None = None,
     owner: Owner,
 ) -> Json:
@@ -211,11 +219,12 @@ def route(
         namespace: Of the route and its Services.
         traffic: The Gateways and host names.
         backends: Services that exist (a gateway answers the share of a missing one with 500) and their weights.
+        mirror: Where copies of requests go; a gateway may refuse a route whose mirror does not exist.
         decided: What the weights follow from, for the annotation; None where nothing was decided.
         owner: Whom it is deleted with.
 
     Raises:
-        ValueError: The weights are not shares of a whole.
+        ValueError: The weights are not shares of a whole, or the mirror's is none.
     """
     weights = [backend.weight for backend in backends]
     if sum(weights) != WHOLE or min(weights) < 0:
@@ -235,20 +244,31 @@ def route(
             "rules": [
                 {
                     "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                    **({} if mirror is None else {"filters": [_mirroring(mirror)]}),
                     "backendRefs": [
-                        {
-                            "group": "",
-                            "kind": "Service",
-                            "name": backend.service,
-                            "port": SERVICE_PORT,
-                            "weight": backend.weight // unit,
-                        }
-                        for backend in backends
+                        {**_service_ref(backend.service), "weight": backend.weight // unit} for backend in backends
                     ],
                 }
             ],
         },
     }
+
+
+def _mirroring(mirror: Mirror) -> Json:
+    """All requests without a percentage: gateways that know none take that; a part of a percent is a fraction."""
+    if not 0 < mirror.share <= WHOLE:
+        raise ValueError(f"{mirror.share} basis points of the requests cannot be mirrored")
+    copies: Json = {"backendRef": _service_ref(mirror.service)}
+    percent, rest = divmod(mirror.share, _PER_PERCENT)
+    if rest:
+        copies["fraction"] = {"numerator": mirror.share, "denominator": WHOLE}
+    elif mirror.share < WHOLE:
+        copies["percent"] = percent
+    return {"type": "RequestMirror", "requestMirror": copies}
+
+
+def _service_ref(name: str) -> Json:
+    return {"group": "", "kind": "Service", "name": name, "port": SERVICE_PORT}
 
 
 def http_service(metadata: Json, *, port: int | str, selector: Mapping[str, str]) -> Json:

@@ -52,6 +52,8 @@ class Switch:
 
     exists: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)  # by revision, in the switch's own units
+    mirrored: int = 0  # of the requests that are copied to an inspector, in basis points
+    inspector: str | None = None  # its Service
     accepted: bool = False  # the gateway obeys what is written
     pending: bool = False  # the gateway has not answered to the newest weights yet
     problem: str | None = None  # why it does not obey
@@ -74,16 +76,31 @@ def route_switch(route: Json | None, traffic: Traffic) -> Switch:
     weights: dict[str, int] = {}
     for backend in rules[0].get("backendRefs") or ():
         weights[backend["name"]] = weights.get(backend["name"], 0) + int(backend.get("weight", 1))
+    inspector, mirrored = _mirrored(rules[0])
     pending, problem = _answer(route, traffic)
     return Switch(
         exists=True,
         weights=weights,
+        mirrored=mirrored,
+        inspector=inspector,
         accepted=problem is None,
         pending=pending,
         problem=problem,
         decided=route["metadata"].get("annotations", {}).get(names.DECIDED),
         resource_version=route["metadata"].get("resourceVersion"),
     )
+
+
+def _mirrored(rule: Json) -> tuple[str | None, int]:
+    """The Service that a rule's requests are copied to, and how many of them in basis points."""
+    for applied in rule.get("filters") or ():
+        if applied["type"] != "RequestMirror":
+            continue
+        copies = applied["requestMirror"]
+        fraction = copies.get("fraction") or {"numerator": copies.get("percent", 100)}
+        share = WHOLE * int(fraction["numerator"]) // int(fraction.get("denominator", 100))
+        return str(copies["backendRef"]["name"]), share
+    return None, 0
 
 
 def _answer(route: Json, traffic: Traffic) -> tuple[bool, str | None]:

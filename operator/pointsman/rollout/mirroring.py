@@ -18,22 +18,22 @@ MIRROR_PERCENT: Final = "HTTPRouteRequestPercentageMirror"
 _GATEWAY: Final = "Gateway"
 
 
-class Mirror(NamedTuple):
+class Asked(NamedTuple):
     """What of a policy mirrors requests, and how many: basis points."""
 
     what: str
     share: int
 
 
-def asked(fields: RolloutFields) -> tuple[Mirror, ...]:
+def asked(fields: RolloutFields) -> tuple[Asked, ...]:
     """Everything in a complete policy that mirrors requests."""
     steps = [
-        Mirror(f"steps[{number}].shadow", basis_points(step.shadow.percent))
+        Asked(f"steps[{number}].shadow", basis_points(step.shadow.percent))
         for number, step in enumerate(fields.steps or ())
         if step.shadow is not None
     ]
     watched = None if fields.watch is None else fields.watch.percent
-    return (*steps, *(() if watched is None else (Mirror("watch", basis_points(watched)),)))
+    return (*steps, *(() if watched is None else (Asked("watch", basis_points(watched)),)))
 
 
 def unable(observed: Observed, fields: RolloutFields) -> str | None:
@@ -50,7 +50,7 @@ def unable(observed: Observed, fields: RolloutFields) -> str | None:
     return next((fault for fault in found if fault is not None), None)
 
 
-def _unrouted(observed: Observed, mirrors: tuple[Mirror, ...]) -> str | None:
+def _unrouted(observed: Observed, mirrors: tuple[Asked, ...]) -> str | None:
     traffic, asks = observed.deployment.spec.traffic, mirrors[0].what
     if traffic is None:
         return _in_force(
@@ -64,7 +64,7 @@ def _unrouted(observed: Observed, mirrors: tuple[Mirror, ...]) -> str | None:
     return None
 
 
-def _parent(parent: ParentRef, observed: Observed, mirrors: tuple[Mirror, ...]) -> str | None:
+def _parent(parent: ParentRef, observed: Observed, mirrors: tuple[Asked, ...]) -> str | None:
     asks, name = mirrors[0].what, f"{parent.namespace or observed.deployment.namespace}/{parent.name}"
     if (kind := parent.kind or _GATEWAY) != _GATEWAY:
         return f"{asks} mirrors requests at a Gateway, and {kind} {name} is none: leave one of the two out"
@@ -72,7 +72,7 @@ def _parent(parent: ParentRef, observed: Observed, mirrors: tuple[Mirror, ...]) 
     return None if gateway is None else _class(name, gateway, mirrors)
 
 
-def _class(name: str, gateway: Gateway, mirrors: tuple[Mirror, ...]) -> str | None:
+def _class(name: str, gateway: Gateway, mirrors: tuple[Asked, ...]) -> str | None:
     asks = mirrors[0].what
     at = f"mirrors requests at Gateway {name}, and its GatewayClass {gateway.gateway_class!r}"
     if gateway.features is None:
@@ -91,7 +91,7 @@ def _class(name: str, gateway: Gateway, mirrors: tuple[Mirror, ...]) -> str | No
     return None
 
 
-def _without_inspector(observed: Observed, mirrors: tuple[Mirror, ...]) -> str | None:
+def _without_inspector(observed: Observed, mirrors: tuple[Asked, ...]) -> str | None:
     if observed.settings.inspector_image is not None:
         return None
     asks = mirrors[0].what
