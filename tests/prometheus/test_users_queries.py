@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from pointsman.api.gates import Gate
 from pointsman.prometheus.reader import Reader
@@ -50,6 +50,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     made.scrape("shop", (made.exporter(SHOP), {"namespace": "ml", "pod": "shop-web-1"}))
     with made.running():
         yield made
+
+
+@pytest.fixture(scope="module")
+def http(prometheus: Prometheus) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=prometheus.url) as client:
+        yield client
 
 
 @pytest_asyncio.fixture
@@ -120,14 +126,14 @@ def selectors(node: object) -> Iterator[dict[str, object]]:
 
 
 @given(query=queries())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_prometheus_reads_our_matcher_in_every_selector(prometheus: Prometheus, query: str) -> None:
+@settings(max_examples=100, deadline=None)
+def test_prometheus_reads_our_matcher_in_every_selector(http: httpx.Client, query: str) -> None:
     """Its own parser is asked where a query, as it is sent, selects: nowhere but in the namespace."""
     try:
         written = confined(query, {"namespace": "ml", "deployment": "shop", "revision": "shop-2"})
     except PromqlError:
         return
-    answer = httpx.post(f"{prometheus.url}/api/v1/parse_query", data={"query": written}).json()
+    answer = http.post("/api/v1/parse_query", data={"query": written}).json()
     if answer["status"] != "success":
         return  # of a wrong type: nothing is read at all
     own = {"name": "namespace", "type": "=", "value": "ml"}
