@@ -3,8 +3,8 @@
 With counts by hour the norm follows the daily and weekly cycle: shares are those of the middles of the hours, with straight lines
 between them. It may move by the tolerance, or by what cannot be told from chance where that is more: the sampling error of
 the hour's own counts, and twice the variance with which hours wander around their neighbours (once for the hour that was
-learnt, once for the one that is watched). Second differences over the hours measure that, because they cancel what is a
-straight line (Gasser, Sroka and Jennen-Steinmetz, "Residual variance and residual pattern in nonlinear regression", 1986).
+learnt, once for the one that is watched). Third differences over the hours measure that, because they cancel what is smooth
+(Hall, Kay and Titterington, "Asymptotically optimal difference-based estimation of variance in nonparametric regression", 1990).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _RARE = 0.01  # share of a category under which it counts among the others
 _NONE = 0.001  # share under which there is as good as nothing beyond an edge
 _MISSED = 0.01  # allowed probability that any band misses the share by chance
 _CHI_MEDIAN = 0.4549  # median of chi-squared with one degree of freedom
-_SECOND = 1.5  # variance of a second difference, 1 + 1/4 + 1/4
+_WEIGHTS = (1.0, -3.0, 3.0, -1.0)  # of a third difference
+_ALIKE = 6.0  # variance of a third difference of hours that resemble their neighbours, with an hour's memory (of strangers: 20)
 _LEAST = 1e-12
 
 
@@ -133,15 +134,16 @@ def _wander(shares: Numbers, sampling: Numbers, requests: Numbers) -> Numbers:
 
     It comes from the median, so that the few hours in which a day turns into a weekend do not count.
     """
-    before, after = np.roll(shares, 1, axis=-2), np.roll(shares, -1, axis=-2)
-    chance = sampling + (np.roll(sampling, 1, axis=-2) + np.roll(sampling, -1, axis=-2)) / 4
-    seen = (requests > 0) & (np.roll(requests, 1, axis=-2) > 0) & (np.roll(requests, -1, axis=-2) > 0)
+    rolled = range(1, 1 - len(_WEIGHTS), -1)
+    difference = sum(weight * np.roll(shares, by, axis=-2) for weight, by in zip(_WEIGHTS, rolled, strict=True))
+    chance = sum(weight**2 * np.roll(sampling, by, axis=-2) for weight, by in zip(_WEIGHTS, rolled, strict=True))
+    seen = np.all([np.roll(requests, by, axis=-2) > 0 for by in rolled], axis=0)
     seen = np.broadcast_to(seen, shares.shape)
-    ratio = np.where(seen, (shares - (before + after) / 2) ** 2 / np.maximum(chance, _LEAST), np.nan)
+    ratio = np.where(seen, difference**2 / np.maximum(chance, _LEAST), np.nan)
     some = seen.any(axis=-2, keepdims=True)
     middle = np.nanmedian(np.where(some, ratio, 0.0), axis=-2, keepdims=True) / _CHI_MEDIAN
     typical = np.nanmean(np.where(some, np.where(seen, chance, np.nan), 0.0), axis=-2, keepdims=True)
-    return np.asarray(np.maximum(middle - 1, 0.0) * typical / _SECOND)
+    return np.asarray(np.maximum(middle - 1, 0.0) * typical / _ALIKE)
 
 
 def coarse(bins: Bins, counts: Integers) -> tuple[Bins, tuple[int, ...]]:
