@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import typer
 
 from pointsman.api import names
 from pointsman.api.modeldeployment import NAME_LIMIT, Model
+from pointsman.cli.command import app
 from pointsman.errors import Terminal
 from pointsman.inspector.assignment import VARIABLE, Arm, Assignment, Slices, read
 from pointsman.render.inspector import Inspection, assignment, deployment
@@ -18,11 +21,11 @@ from tests.render.examples import EXAMPLES, SHADOW, WATCH, owner
 
 
 def told(obj: dict[str, Any]) -> Assignment:
-    """What the container reads, once Kubernetes has expanded `$$`."""
+    """What the container reads, once Kubernetes has expanded its environment."""
     (container,) = obj["spec"]["template"]["spec"]["containers"]
     (variable,) = container["env"]
     assert variable["name"] == VARIABLE
-    return read(variable["value"].replace("$$", "$"))
+    return read(re.sub(r"\$(\$|\(\w+\))", lambda found: "$" if found[0] == "$$" else "expanded", variable["value"]))
 
 
 def test_the_inspector_takes_all_that_it_is_told() -> None:
@@ -31,7 +34,7 @@ def test_the_inspector_takes_all_that_it_is_told() -> None:
     assert taken.stable == Arm(revision="churn-5f3a9c1b", url="http://churn-5f3a9c1b.ml:80")
     assert taken.candidate == Arm(revision="churn-81d0aa37", url="http://churn-81d0aa37.ml:80")
     assert taken.protocol == "OpenInference"
-    assert [json.loads(one.model_dump_json(by_alias=True)) for one in taken.comparators] == [
+    comparators = [
         {"kind": "Label", "output": "predict"},
         {"kind": "Numeric", "output": "price", "absolute": 0.01, "relative": 0},
         {"kind": "Vector", "output": "embedding", "distance": "Cosine", "atMost": 0.001},
@@ -39,9 +42,22 @@ def test_the_inspector_takes_all_that_it_is_told() -> None:
         {"kind": "Text", "output": "/outputs/0/data/$(HOME)", "form": "Normalised"},
         {"kind": "Bytes"},
     ]
+    assert assignment(SHADOW)["comparators"] == comparators
+    assert [json.loads(one.model_dump_json(by_alias=True)) for one in taken.comparators] == comparators
     assert taken.features == ("/inputs/0/data/3",)
     assert taken.forward_headers == ("authorization",)
     assert taken.slices == Slices(header="x-tenant", max=20)
+
+
+def test_it_is_started_with_options_that_it_has() -> None:
+    pod = EXAMPLES["churn-inspector"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    name, *options = container["args"]
+    group: Any = typer.main.get_command(app)  # its types are those of the click that typer carries along
+    given = group.commands[name].make_context(name, list(options)).params
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": given["port"], "metrics": given["probes_port"]}
+    assert pod["terminationGracePeriodSeconds"] > given["grace"]
 
 
 def test_without_a_candidate_it_watches() -> None:
