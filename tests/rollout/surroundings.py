@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,18 @@ class Behaviour:
     failures: float = 0.0
     latency: tuple[float, ...] = FAST
     starts: bool = True
+    differs: float = 0.0  # of its answers, from stable's
+
+
+@dataclass
+class Replays:
+    """What an inspector has counted: replays of both versions and those that failed, and pairs of answers that differ."""
+
+    started: datetime
+    failed: dict[str, int] = field(default_factory=dict)
+    buckets: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    differ: int = 0
+    compared: int = 0
 
 
 @dataclass(kw_only=True)
@@ -73,6 +86,7 @@ class Surroundings(ABC):
         self.hidden: set[str] = set()  # pods that Prometheus does not see
         self.answers: dict[str, float] = {}  # to the queries of Threshold gates
         self.silent: set[str] = set()  # gates that Prometheus has no data for
+        self.replays: dict[str, Replays] = {}  # by inspector
         self.born = 0
         self.served: dict[str, int] = {}
         self.sold: dict[str, tuple[int, int]] = {}  # bad ones and all, as somebody else counts them
@@ -201,6 +215,34 @@ class Surroundings(ABC):
                 bad, total = self.sold.get(name, (0, 0))
                 self.sold[name] = (bad + failed, total + int(requests))
                 self.failed_requests += failed
+        self._mirror(seconds)
+
+    def _mirror(self, seconds: float) -> None:
+        """The gateway's copies, and what their inspector makes of them: each goes to both versions."""
+        route = self.found("HTTPRoute").get("churn")
+        filters = route["spec"]["rules"][0].get("filters", ()) if route is not None else ()
+        for applied in filters:
+            copies = applied["requestMirror"]
+            name, stable = copies["backendRef"]["name"], self._stable()
+            pods = self.ready(name)
+            if not pods:
+                continue
+            label = self.found("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+            candidate = json.loads(label)["candidate"]["revision"]
+            seen = self.replays.setdefault(name, Replays(started=pods[0].created))
+            count = int(self.rng.poisson(self.rps * seconds * copies.get("percent", 100) / 100))
+            answered = count
+            for revision in (stable, candidate):
+                how = self._how(revision)
+                failed = int(self.rng.binomial(count, how.failures if self.ready(revision) else 1.0))
+                answered = min(answered, count - failed)
+                seen.failed[revision] = seen.failed.get(revision, 0) + failed
+                seen.buckets[revision] = seen.buckets.get(revision, 0) + self.rng.multinomial(count, how.latency)
+            seen.compared += answered
+            seen.differ += int(self.rng.binomial(answered, self._how(candidate).differs))
+
+    def _stable(self) -> str:
+        return max(self.shares().items(), key=lambda one: one[1])[0]
 
     # -- Prometheus
 
@@ -219,10 +261,30 @@ class Surroundings(ABC):
             if isinstance(question, EventsQuestion):
                 gates[question.gate] = self._events(watch)
                 continue
+            if question.stable.source == "Inspector":
+                gates[question.gate] = self._replayed(watch, question.stable.signal)
+                continue
             latency = question.stable.signal == "Latency"
             arms = [self._arm(name, latency=latency) for name in (watch.stable, watch.candidate)]
             gates[question.gate] = Counts(edges=EDGES if latency else (), stable=arms[0], candidate=arms[1])
         return Reading(at=at, gates=gates, past=self._past(watch) if watch.calibrate else {})
+
+    def _replayed(self, watch: Watch, signal: str) -> Answered:
+        """What the inspector of the candidate counts."""
+        found = [(name, seen) for name, seen in self.replays.items() if watch.candidate in seen.failed]
+        if not found:
+            return NoData("Prometheus has no target for the inspector")
+        ((name, seen),) = found
+        arms = []
+        for revision in (watch.stable, watch.candidate):
+            buckets = seen.buckets[revision]
+            cells = {
+                "Errors": (seen.failed[revision], int(buckets.sum())),
+                "Agreement": (seen.differ, seen.compared) if revision == watch.candidate else (0, 0),
+            }.get(signal, tuple(int(n) for n in np.cumsum(buckets)))
+            pods = {name: PodCount(started=seen.started.timestamp(), cells=cells)}
+            arms.append(ArmCounts(pods=pods, newest=self.now, series=1))
+        return Counts(edges=EDGES if signal == "Latency" else (), stable=arms[0], candidate=arms[1])
 
     def _events(self, watch: Watch) -> Counts:
         """As a shop's pod counts them: those that the models answered and those that they failed."""

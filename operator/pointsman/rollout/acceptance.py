@@ -204,7 +204,13 @@ def _mirrored(observed: Observed, found: Target) -> None:
 
 def _carried_out(_: Observed, found: Target) -> None:
     """Refuse what can be written and is not done yet: a rollout that leaves it out in silence would claim too much."""
-    asks = [mirror.what for mirror in mirroring.asked(found.fields)] or (["notify"] if found.fields.notify else [])
+    gates = found.fields.gates or ()
+    asks = [
+        *(["watch"] if found.fields.watch else []),
+        *(["notify"] if found.fields.notify else []),
+        *(f"gates of signal {gate.signal}" for gate in gates if gate.signal == "PredictionDrift"),
+        *(f"slices of gate {gate.name!r}" for gate in gates if gate.slices is not None),
+    ]
     if asks:
         raise _Refused(
             "NotSupported",
@@ -248,6 +254,6 @@ CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
     _hostname_free,
     _gateways_exist,
     _mirrored,
-    _carried_out,  # the one place that refuses shadow steps, `watch` and `notify` until the rollout carries them out
+    _carried_out,  # the one place that refuses what the rollout does not carry out yet
     _not_refused,
 )

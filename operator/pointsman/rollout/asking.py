@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pointsman.api.gates import COMPARED_SIGNALS
 from pointsman.api.values import percent
 from pointsman.rollout import wording
 from pointsman.rollout.policy import Policy
@@ -44,6 +45,12 @@ def unproven(balance: Balance) -> str | None:
 def stands_still(balance: Balance) -> str:
     """Which gates the rollout waits for, however much is proven."""
     return "standing still: " + "; ".join(wording.brief(gate) for gate in balance.pausing)
+
+
+def unproven_answers(balance: Balance) -> str | None:
+    """Which required gates that compare answers are not Safe yet: no later step can ask them; None: all are."""
+    lacking = [gate for gate in balance.required if gate.gate.signal in COMPARED_SIGNALS and gate.verdict != "Safe"]
+    return "waiting for proof: " + "; ".join(wording.brief(gate) for gate in lacking) if lacking else None
 
 
 def missing(balance: Balance) -> str:

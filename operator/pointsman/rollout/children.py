@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.modelrevision import ModelRevisionSpec
 from pointsman.api.values import WHOLE
-from pointsman.render import drift, objects
+from pointsman.render import drift, inspector, objects
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.plan import Apply, Delete, Event, Write
 from pointsman.rollout.shape import Shape, live_share, room, routed
@@ -57,6 +57,8 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         up = plan.after if raises else plan.prepare
         candidate = Arm(draft.candidate, shape.candidate, shape.most.candidate)
         _arm(draft, plan, candidate, up=up, down=plan.lower if going else plan.after)
+    if shape.inspects:
+        _inspector(draft, plan.prepare)
     _shrink_leftovers(draft, shape, plan)
     stable = Arm(draft.stable, shape.stable, shape.most.stable)
     _arm(draft, plan, stable, up=plan.prepare if first else plan.lower, down=plan.after)
@@ -64,7 +66,7 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         _arm(draft, plan, Arm(draft.next, 0), up=plan.prepare, down=plan.after)
     if draft.previous is not None:
         _arm(draft, plan, Arm(draft.previous, shape.previous), up=plan.after, down=plan.after)
-    plan.after += _leftovers(draft)
+    plan.after += _leftovers(draft, shape)
     return plan
 
 
@@ -204,20 +206,54 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     live = live_share(draft)
     # A final decision is written where it lowers nothing, too: a raise that is still under way must not land after it.
     lowers = switch.exists and (
-        draft.final is not None or shape.share < live or switch.share(draft.stable) + live < WHOLE
+        draft.final is not None
+        or shape.share < live
+        or switch.share(draft.stable) + live < WHOLE
+        or shape.mirror < switch.mirrored
     )
-    decided = draft.final or (switch.decided if shape.share <= live else None)
+    raised = shape.share > live or shape.mirror > switch.mirrored
+    decided = draft.final or (None if raised else switch.decided)
     share = 0 if not switch.exists else shape.share  # a route that is gone comes back with stable alone
     desired = objects.route(
         deployment=observed.deployment.name,
         namespace=observed.deployment.namespace,
         traffic=traffic,
         backends=list(_backends(draft, share, switch.weights)),
+        mirror=None if draft.candidate is None or not shape.mirror else _mirror(draft.candidate, shape.mirror),
         decided=decided,
         owner=_owner(draft),
     )
     into = plan.lower if lowers else plan.after
     _want(desired, observed.route, into if switch.exists else restore)
+
+
+def _mirror(candidate: str, share: int) -> objects.Mirror:
+    return objects.Mirror(names.inspector(candidate), share)
+
+
+def _inspector(draft: Draft, into: list[Write]) -> None:
+    """The inspector of the candidate."""
+    observed, image = draft.facts.observed, draft.facts.observed.settings.inspector_image
+    spec = None if draft.candidate is None else draft.facts.spec(draft.candidate)
+    compare = None if draft.policy is None else draft.policy.fields.compare
+    if draft.candidate is None or draft.stable is None or draft.rollout is None or draft.policy is None:
+        return
+    if spec is None or compare is None or image is None:
+        return
+    inspection = inspector.Inspection(
+        namespace=observed.deployment.namespace,
+        deployment=observed.deployment.name,
+        attempt=draft.rollout.attempt,
+        stable=draft.stable,
+        candidate=draft.candidate,
+        model=spec.model,
+        compare=compare,
+        slices=next((gate.slices for gate in draft.policy.gates if gate.slices is not None), None),
+        warmup=draft.policy.warmup_requests,
+    )
+    name = names.inspector(draft.candidate)
+    _want(inspector.deployment(inspection, image=image, owner=_owner(draft)), observed.workloads.get(name), into)
+    _want(inspector.service(inspection, owner=_owner(draft)), observed.services.get(name), into)
 
 
 def _backends(draft: Draft, share: int, listed: Mapping[str, int]) -> Iterable[objects.Backend]:
@@ -282,7 +318,7 @@ def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
     spare = room(draft).limit - shape.stable - shape.candidate - shape.previous
     alive = _arms(draft)
     for name in draft.facts.observed.workloads:
-        if name not in alive:
+        if name not in alive and name not in draft.facts.inspectors:
             asked = draft.facts.pods(name).asked
             kept = max(0, min(asked, spare))
             spare -= kept
@@ -290,9 +326,11 @@ def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
                 _arm(draft, plan, Arm(name, kept), up=plan.lower, down=plan.lower)
 
 
-def _leftovers(draft: Draft) -> list[Write]:
+def _leftovers(draft: Draft, shape: Shape) -> list[Write]:
     """Delete what belongs to no arm any more, once no traffic can reach it, and the oldest records."""
     observed, alive = draft.facts.observed, _arms(draft)
+    if shape.inspects and draft.candidate is not None:
+        alive = alive | {names.inspector(draft.candidate)}
     switch = draft.facts.switch(draft.stable, draft.candidate)
     gone: list[Write] = []
     for kind, api, found in (
@@ -301,7 +339,7 @@ def _leftovers(draft: Draft) -> list[Write]:
         ("Service", "v1", observed.services),
     ):
         for name, live in found.items():
-            served = switch.weights.get(name, 0) > 0 or not switch.accepted
+            served = switch.weights.get(name, 0) > 0 or name == switch.inspector or not switch.accepted
             listed = kind == "Service" and name in switch.weights
             if name in alive or name == observed.deployment.name or served or (listed and routed(draft)):
                 continue

@@ -14,7 +14,7 @@ from pointsman.rollout.shape import LEAST, Shape, live_share, routed, shape
 from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.reading import Watch, stale_after
 
-_LOOKING = ("Warming", "Canary", "AwaitingApproval", "Promoting")
+_LOOKING = ("Warming", "Shadow", "Canary", "AwaitingApproval", "Promoting")
 
 
 def decide(observed: Observed, now: datetime) -> Plan:
@@ -72,7 +72,7 @@ def _say(draft: Draft, wanted: Shape) -> None:
     if before is not None and before.attempt == draft.rollout.attempt and wanted.lags:
         share = basis_points(before.percent)  # still decided on: the route is raised to it after a fresh look
     steps.foresee_hold(draft, wanted.share)
-    draft.update(percent=percent(share), message=report.message(draft))
+    draft.update(percent=percent(share), shadow_percent=percent(wanted.mirror), message=report.message(draft))
 
 
 def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:

@@ -81,6 +81,13 @@ class Draft:
         if revision is not None and self.record(revision).state != state:
             self.keep(revision, state=state)
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether this step is about copies of requests, which the inspector replays to both arms."""
+        if self.policy is None or self.rollout is None or self.rollout.phase not in ("Shadow", "AwaitingApproval"):
+            return False
+        return self.policy.stages[self.rollout.step - 1].mirror > 0
+
     def questions(self) -> Mapping[str, Asked | Unanswerable]:
         """What the gates of the running attempt ask of Prometheus."""
         if self.policy is None or self.candidate is None or self.stable is None:
@@ -100,6 +107,7 @@ class Draft:
             ),
             gateway=self.facts.observed.settings.gateway_metrics,
             routed=self.facts.traffic is not None,
+            mirrored=self.mirrored,
         )
 
     def weigh(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from pointsman.api import names
 from pointsman.api.autoscaling import Autoscaling
 from pointsman.api.modeldeployment import Model, ParentRef, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
@@ -72,6 +73,14 @@ class Facts:
         kept = Traffic(parent_refs=parents, hostnames=list(route["spec"].get("hostnames", ())))
         same = written is not None and _spelled(kept, namespace) == _spelled(written, namespace)
         return written if same else kept
+
+    @cached_property
+    def inspectors(self) -> frozenset[str]:
+        """The Deployments and Services that are inspectors, not models."""
+        found = (*self.observed.workloads.items(), *self.observed.services.items())
+        return frozenset(
+            name for name, live in found if (live["metadata"].get("labels") or {}).get(names.ROLE) == names.INSPECTOR
+        )
 
     def pods(self, revision: str | None) -> arms.Pods:
         """The pods of a revision."""

@@ -15,7 +15,7 @@ RETURNS = 2
 """So often a candidate that lost its last ready pod may come back to its step."""
 RESTARTS = 3
 """At so many restarts of warm candidate pods, and more per pod than stable's, it is rolled back."""
-_TRAFFIC = ("Canary", "AwaitingApproval", "Promoting")
+_TRAFFIC = ("Shadow", "Canary", "AwaitingApproval", "Promoting")
 
 
 def judge(draft: Draft) -> None:

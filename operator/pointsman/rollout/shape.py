@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pointsman.api import names
 from pointsman.api.values import WHOLE, basis_points
 from pointsman.rollout import capacity, readiness, scaling
 from pointsman.rollout.capacity import Room, Split
@@ -25,6 +26,8 @@ class Shape:
     previous   pods of the previous revision that are kept
     most       with `autoscaling`: how many the HPAs of both arms may make of theirs; 0: that arm has no HPA
     lags       the route is lower than what was decided, and is raised to it only after a fresh look
+    mirror     of the requests that the inspector gets a copy of, in basis points
+    inspects   whether the candidate has an inspector
     """
 
     share: int
@@ -33,6 +36,8 @@ class Shape:
     previous: int
     most: Split
     lags: bool = False
+    mirror: int = 0
+    inspects: bool = False
 
 
 def routed(draft: Draft) -> bool:
@@ -59,8 +64,7 @@ def goal_split(draft: Draft) -> Split:
     if draft.rollout.phase == "Promoting":
         spare = min(pods.surge, pods.replicas) if draft.policy.keep_previous else 0
         return Split(spare, pods.replicas)
-    stage = _stage(draft)
-    split = split_at(draft, stage.share if stage is not None else 0)
+    split = split_at(draft, _next_share(draft))
     if goal_share(draft):
         return split
     # All traffic is stable's and needs its pods: more of the candidate's find room once it has a share.
@@ -73,14 +77,39 @@ def split_at(draft: Draft, share: int) -> Split:
     return capacity.at_share(pods, share) if routed(draft) else capacity.at_pod_ratio(pods, share)
 
 
-def _stage(draft: Draft) -> Stage | None:
-    """The stage whose pods are wanted: the current one; before the first, the first that has a share."""
+def _next_share(draft: Draft) -> int:
+    """The share whose pods are wanted: the current step's; before the first, that of the first that has one, or is mirrored."""
     if draft.policy is None or draft.rollout is None:
-        return None
-    current = draft.policy.stages[draft.rollout.step - 1] if draft.rollout.step else None
-    if current is not None and current.share:
-        return current
-    return next((stage for stage in draft.policy.stages if stage.share), None)
+        return 0
+    stages = draft.policy.stages
+    shares = (*([stages[draft.rollout.step - 1].share] if draft.rollout.step else ()), *(one.share for one in stages))
+    return next((share for share in shares if share), max((one.mirror for one in stages), default=0))
+
+
+def goal_mirror(draft: Draft) -> int:
+    """How many requests the current phase wants mirrored in the end."""
+    if draft.policy is None or draft.rollout is None or draft.rollout.phase not in ("Shadow", "AwaitingApproval"):
+        return 0
+    return draft.policy.stages[draft.rollout.step - 1].mirror if draft.rollout.step else 0
+
+
+def _mirror(draft: Draft) -> int:
+    """What is mirrored now: begun when inspector and candidate are ready for it, and kept while the candidate has a pod."""
+    goal = goal_mirror(draft)
+    if not goal or draft.candidate is None or draft.facts.pods(draft.candidate).ready == 0:
+        return 0
+    switch, name = draft.facts.switch(draft.stable, draft.candidate), names.inspector(draft.candidate)
+    live = switch.mirrored if switch.inspector == name else 0
+    waits = draft.facts.pods(name).ready == 0 or draft.facts.pods(draft.candidate).warm < goal_split(draft).candidate
+    return live if live != goal and (waits or draft.facts.asked.paused) else goal
+
+
+def _inspects(draft: Draft) -> bool:
+    """Whether an inspector is needed, now or for the first step."""
+    if draft.running() is None or draft.policy is None or draft.rollout is None:
+        return False
+    preparing = draft.rollout.phase in ("Preparing", "Warming")
+    return goal_mirror(draft) > 0 or (preparing and draft.policy.stages[0].mirror > 0)
 
 
 def goal_share(draft: Draft) -> int:
@@ -120,7 +149,8 @@ def at_its_share(draft: Draft) -> bool:
     candidate, goal = draft.facts.pods(draft.candidate), goal_split(draft)
     up = candidate.ready >= goal.candidate and candidate.warm >= goal.candidate
     if routed(draft):
-        return up and switch.accepted and switch.share(draft.candidate) == goal_share(draft)
+        split = (switch.share(draft.candidate), switch.mirrored)
+        return up and switch.accepted and split == (goal_share(draft), goal_mirror(draft))
     if not goal_share(draft):
         return up and switch.share(draft.candidate) == 0
     stable = draft.facts.pods(draft.stable)
@@ -141,6 +171,8 @@ def shape(draft: Draft) -> Shape:
         previous=_previous_pods(draft),
         most=_most(draft, share, Split(stable, candidate)),
         lags=_lags(draft, share),
+        mirror=_mirror(draft),
+        inspects=_inspects(draft),
     )
 
 
@@ -272,7 +304,7 @@ def _others(draft: Draft) -> int:
     return sum(
         draft.facts.pods(name).running
         for name in draft.facts.observed.workloads
-        if name not in (draft.stable, draft.candidate)
+        if name not in (draft.stable, draft.candidate) and name not in draft.facts.inspectors
     )
 
 

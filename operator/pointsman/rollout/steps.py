@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pointsman.api import names
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
 from pointsman.rollout import asking, ending, outlook, readiness, scaling, weighing, wording
@@ -15,6 +16,7 @@ from pointsman.rollout.shape import (
     LEAST,
     at_its_share,
     following,
+    goal_mirror,
     goal_share,
     goal_split,
     live_share,
@@ -92,7 +94,7 @@ def advance(draft: Draft) -> None:
         return
     if rollout.phase in ("Preparing", "Warming"):
         _prepare(draft, draft.policy)
-    elif rollout.phase == "Canary":
+    elif rollout.phase in ("Shadow", "Canary"):
         _canary(draft, draft.policy)
     elif rollout.phase == "AwaitingApproval":
         _approval(draft, draft.policy)
@@ -166,7 +168,7 @@ def _enter(draft: Draft, policy: Policy, step: int) -> None:
         )
         return
     draft.update(
-        phase="Canary",
+        phase="Shadow" if stage.kind == "Shadow" else "Canary",
         step=step,
         step_started_at=draft.now,
         hold_started_at=None,
@@ -174,9 +176,7 @@ def _enter(draft: Draft, policy: Policy, step: int) -> None:
         deadline_at=deadline,
     )
     draft.waiting = _bringing(stage)
-    draft.event(
-        "StepStarted", f"step {step} of {len(policy.stages)}: canary at {percent(stage.share)} %", action="Advance"
-    )
+    draft.event("StepStarted", f"step {step} of {len(policy.stages)}: {_named(stage)}", action="Advance")
 
 
 def _canary(draft: Draft, policy: Policy) -> None:
@@ -216,7 +216,7 @@ def _count_anew(draft: Draft, known: Evidence, policy: Policy) -> None:
 def _deadline_test_at(draft: Draft, policy: Policy, step: int) -> datetime | None:
     """When the last canary step's deadline test is: with the last look before the deadline."""
     rollout = draft.rollout
-    last = all(stage.kind != "Canary" for stage in policy.stages[step:])
+    last = all(stage.kind == "Approval" for stage in policy.stages[step:])
     if not last or rollout is None or rollout.deadline_at is None:
         return None
     return rollout.deadline_at - policy.interval
@@ -281,8 +281,16 @@ def _unready(draft: Draft, stage: Stage) -> str | None:
     """Why the candidate does not carry this step's share; None: it does."""
     if at_its_share(draft):
         return None
-    why = readiness.candidate_trouble(draft)
+    why = readiness.candidate_trouble(draft) or _inspector_trouble(draft)
     return _bringing(stage) + (f": {why}" if why else "")
+
+
+def _inspector_trouble(draft: Draft) -> str | None:
+    """Why nothing is mirrored yet."""
+    if draft.candidate is None or not goal_mirror(draft):
+        return None
+    seen = draft.facts.pods(names.inspector(draft.candidate))
+    return None if seen.ready else "its inspector is not ready" + (f": {seen.problem}" if seen.problem else "")
 
 
 def _unsettled(draft: Draft, hold: timedelta) -> str | None:
@@ -297,20 +305,28 @@ def _unsettled(draft: Draft, hold: timedelta) -> str | None:
 
 
 def _hold_before(policy: Policy, step: int) -> timedelta:
-    """The hold of this canary step, or of the one that this approval follows."""
-    return next((stage.hold for stage in reversed(policy.stages[:step]) if stage.kind == "Canary"), timedelta())
+    """The hold of this step, or of the one that this approval follows."""
+    return next((stage.hold for stage in reversed(policy.stages[:step]) if stage.kind != "Approval"), timedelta())
+
+
+def _named(stage: Stage) -> str:
+    if stage.kind == "Shadow":
+        return f"shadow of {percent(stage.mirror)} %"
+    return f"canary at {percent(stage.share)} %"
 
 
 def _bringing(stage: Stage) -> str:
-    return f"canary at {percent(stage.share)} % for at least {int(stage.hold.total_seconds())} s"
+    return f"{_named(stage)} for at least {int(stage.hold.total_seconds())} s"
 
 
 def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> str | None:
     """Which evidence the next step, or promotion, still waits for; None: none."""
     if coming is None:
         return asking.unproven(draft.balance)
-    if coming[1].kind == "Approval" or not goal_share(draft):
+    if coming[1].kind == "Approval" or not (goal_share(draft) or goal_mirror(draft)):
         return None  # the first share starts the evidence
+    if goal_mirror(draft) and not coming[1].mirror and (open_ := asking.unproven_answers(draft.balance)) is not None:
+        return open_
     return asking.no_room(draft.balance, policy, real_share(draft, coming[1].share))
 
 
@@ -351,7 +367,7 @@ def past_deadline(draft: Draft) -> bool:
     rollout = draft.rollout
     return (
         rollout is not None
-        and rollout.phase in ("Canary", "AwaitingApproval")
+        and rollout.phase in ("Shadow", "Canary", "AwaitingApproval")
         and rollout.deadline_at is not None
         and rollout.clock_stopped_at is None
         and draft.now >= rollout.deadline_at
