@@ -105,7 +105,7 @@ async def evicted(here: World, name: str) -> None:
 
 async def node_lost(here: World, name: str) -> None:
     """One of two nodes dies with what runs on it: its pods are never confirmed gone, others take their place."""
-    async with two_nodes(here) as (lost, _):
+    async with two_nodes(here) as nodes:
         tolerations: list[Json] = [OWN | {"operator": "Exists"}]
         tolerations += [
             {"key": f"node.kubernetes.io/{how}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
@@ -114,14 +114,7 @@ async def node_lost(here: World, name: str) -> None:
         pinned = {"nodeSelector": {OWN["key"]: here.namespace}, "tolerations": tolerations}
         spec = {"template": {"spec": template()["spec"] | pinned}}
         candidate = await canary(here, name, **spec)
-        await die(here, lost)
-        await here.chronicle.until(
-            lambda: any(
-                pod["spec"].get("nodeName") == lost and "deletionTimestamp" in pod["metadata"]
-                for pod in here.chronicle.objects["Pod"].values()
-            ),
-            "pods of the lost node are to go",
-        )
+        await die(here, next(node for node in nodes if on(here, node)))
         await ends_well(here, name, candidate)
         assert not unearned(here.chronicle, name, candidate)
         assert not overfull(here.chronicle, name, REPLICAS + SURGE)
@@ -225,8 +218,13 @@ async def two_nodes(here: World) -> AsyncIterator[tuple[str, str]]:
             await here.api.send("DELETE", f"/api/v1/nodes/{name}")
 
 
+def on(here: World, node: str) -> list[Json]:
+    """The pods of a node."""
+    return [pod for pod in here.chronicle.objects["Pod"].values() if pod["spec"].get("nodeName") == node]
+
+
 async def die(here: World, node: str) -> None:
-    """Nobody speaks for the node any more, and the cluster has noticed."""
+    """Nobody speaks for the node any more, and the cluster has noticed: its pods are to go."""
     await here.api.send(
         "PATCH",
         f"/api/v1/nodes/{node}",
@@ -236,13 +234,15 @@ async def die(here: World, node: str) -> None:
 
     unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "by the test"}
 
-    async def is_noticed() -> bool:  # said again and again: the pretence may have had a last word
+    async def is_noticed() -> (
+        bool
+    ):  # said again and again: the pretence may still have a last word, a heartbeat of before
         where = f"/api/v1/nodes/{node}/status"
         patch = {"status": {"conditions": [unknown]}}
-        found = await here.api.send("PATCH", where, patch, content="application/strategic-merge-patch+json")
-        return any(taint["effect"] == "NoExecute" for taint in found["spec"].get("taints", ()))
+        await here.api.send("PATCH", where, patch, content="application/strategic-merge-patch+json")
+        return any("deletionTimestamp" in pod["metadata"] for pod in on(here, node))
 
-    await until(is_noticed, 60)
+    await until(is_noticed, 120)
 
 
 STORIES: dict[str, Callable[[World, str], Awaitable[None]]] = {
