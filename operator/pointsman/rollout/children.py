@@ -214,21 +214,20 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     raised = shape.share > live or shape.mirror > switch.mirrored
     decided = draft.final or (None if raised else switch.decided)
     share = 0 if not switch.exists else shape.share  # a route that is gone comes back with stable alone
+    copies = None
+    if draft.candidate is not None and shape.mirror:
+        copies = objects.Mirror(names.inspector(draft.candidate), shape.mirror)
     desired = objects.route(
         deployment=observed.deployment.name,
         namespace=observed.deployment.namespace,
         traffic=traffic,
         backends=list(_backends(draft, share, switch.weights)),
-        mirror=None if draft.candidate is None or not shape.mirror else _mirror(draft.candidate, shape.mirror),
+        mirror=copies,
         decided=decided,
         owner=_owner(draft),
     )
     into = plan.lower if lowers else plan.after
     _want(desired, observed.route, into if switch.exists else restore)
-
-
-def _mirror(candidate: str, share: int) -> objects.Mirror:
-    return objects.Mirror(names.inspector(candidate), share)
 
 
 def _inspector(draft: Draft, into: list[Write]) -> None:

@@ -82,11 +82,11 @@ class Draft:
             self.keep(revision, state=state)
 
     @property
-    def mirrored(self) -> bool:
-        """Whether this step is about copies of requests, which the inspector replays to both arms."""
+    def goal_mirror(self) -> int:
+        """How many requests this step is about copies of, in basis points; the inspector replays them to both arms."""
         if self.policy is None or self.rollout is None or self.rollout.phase not in ("Shadow", "AwaitingApproval"):
-            return False
-        return self.policy.stages[self.rollout.step - 1].mirror > 0
+            return 0
+        return self.policy.stages[self.rollout.step - 1].mirror if self.rollout.step else 0
 
     def questions(self) -> Mapping[str, Asked | Unanswerable]:
         """What the gates of the running attempt ask of Prometheus."""
@@ -107,7 +107,7 @@ class Draft:
             ),
             gateway=self.facts.observed.settings.gateway_metrics,
             routed=self.facts.traffic is not None,
-            mirrored=self.mirrored,
+            mirrored=self.goal_mirror > 0,
         )
 
     def weigh(self) -> None:

@@ -86,16 +86,9 @@ def _next_share(draft: Draft) -> int:
     return next((share for share in shares if share), max((one.mirror for one in stages), default=0))
 
 
-def goal_mirror(draft: Draft) -> int:
-    """How many requests the current phase wants mirrored in the end."""
-    if draft.policy is None or draft.rollout is None or draft.rollout.phase not in ("Shadow", "AwaitingApproval"):
-        return 0
-    return draft.policy.stages[draft.rollout.step - 1].mirror if draft.rollout.step else 0
-
-
 def _mirror(draft: Draft) -> int:
     """What is mirrored now: begun when inspector and candidate are ready for it, and kept while the candidate has a pod."""
-    goal = goal_mirror(draft)
+    goal = draft.goal_mirror
     if not goal or draft.candidate is None or draft.facts.pods(draft.candidate).ready == 0:
         return 0
     switch, name = draft.facts.switch(draft.stable, draft.candidate), names.inspector(draft.candidate)
@@ -109,7 +102,7 @@ def _inspects(draft: Draft) -> bool:
     if draft.running() is None or draft.policy is None or draft.rollout is None:
         return False
     preparing = draft.rollout.phase in ("Preparing", "Warming")
-    return goal_mirror(draft) > 0 or (preparing and draft.policy.stages[0].mirror > 0)
+    return draft.goal_mirror > 0 or (preparing and draft.policy.stages[0].mirror > 0)
 
 
 def goal_share(draft: Draft) -> int:
@@ -150,7 +143,7 @@ def at_its_share(draft: Draft) -> bool:
     up = candidate.ready >= goal.candidate and candidate.warm >= goal.candidate
     if routed(draft):
         split = (switch.share(draft.candidate), switch.mirrored)
-        return up and switch.accepted and split == (goal_share(draft), goal_mirror(draft))
+        return up and switch.accepted and split == (goal_share(draft), draft.goal_mirror)
     if not goal_share(draft):
         return up and switch.share(draft.candidate) == 0
     stable = draft.facts.pods(draft.stable)

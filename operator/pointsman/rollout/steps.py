@@ -16,7 +16,6 @@ from pointsman.rollout.shape import (
     LEAST,
     at_its_share,
     following,
-    goal_mirror,
     goal_share,
     goal_split,
     live_share,
@@ -287,7 +286,7 @@ def _unready(draft: Draft, stage: Stage) -> str | None:
 
 def _inspector_trouble(draft: Draft) -> str | None:
     """Why nothing is mirrored yet."""
-    if draft.candidate is None or not goal_mirror(draft):
+    if draft.candidate is None or not draft.goal_mirror:
         return None
     seen = draft.facts.pods(names.inspector(draft.candidate))
     return None if seen.ready else "its inspector is not ready" + (f": {seen.problem}" if seen.problem else "")
@@ -323,9 +322,9 @@ def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> 
     """Which evidence the next step, or promotion, still waits for; None: none."""
     if coming is None:
         return asking.unproven(draft.balance)
-    if coming[1].kind == "Approval" or not (goal_share(draft) or goal_mirror(draft)):
+    if coming[1].kind == "Approval" or not (goal_share(draft) or draft.goal_mirror):
         return None  # the first share starts the evidence
-    if goal_mirror(draft) and not coming[1].mirror and (open_ := asking.unproven_answers(draft.balance)) is not None:
+    if draft.goal_mirror and not coming[1].mirror and (open_ := asking.unproven_answers(draft.balance)) is not None:
         return open_
     return asking.no_room(draft.balance, policy, real_share(draft, coming[1].share))
 
