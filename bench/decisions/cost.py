@@ -15,8 +15,8 @@ from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.evidence import gate as gates
 from pointsman.evidence.model import Gate as AnyGate
 from pointsman.evidence.model import LatencyGate, LatencyLook, Look, RateGate, RateLook
+from pointsman.rollout import folding, weighing
 from pointsman.rollout import policy as policies
-from pointsman.rollout import weighing
 from pointsman.rollout.record import Evidence
 from pointsman.signals.profiles import Question, Shape
 from pointsman.signals.reading import ArmCounts, Counts, LatencyPast, Past, PodCount, RatePast, Reading
@@ -73,7 +73,7 @@ def one_look(signal: Signal, rng: np.random.Generator) -> dict[str, float]:
         at = START + timedelta(seconds=10 * (look + 1))
         reading = Reading(at=at, gates={"it": _counts(signal, cells.tolist(), at)}, past={"it": before})
         began = time.process_time()
-        evidence = weighing.fold(evidence, reading, policy=policy, asked=asked, elapsed=10.0 * look, now=at)
+        evidence = folding.fold(evidence, reading, policy=policy, asked=asked, elapsed=10.0 * look, now=at)
         folded = time.process_time()
         weighing.weigh(evidence, policy, asked, now=at)
         ended = time.process_time()

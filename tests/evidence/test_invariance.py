@@ -16,8 +16,8 @@ from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.model import LatencyGate, LatencyHistory, LatencyLook, Noise, RateGate, RateHistory, RateLook
 from pointsman.evidence.rate import RateState
+from pointsman.rollout import folding, weighing
 from pointsman.rollout import policy as policies
-from pointsman.rollout import weighing
 from pointsman.rollout.record import Evidence
 from pointsman.signals.ledger import Increments, Ledger, fold
 from pointsman.signals.own import Names
@@ -135,7 +135,7 @@ def test_a_reading_told_twice_or_late_changes_nothing() -> None:
         known = Evidence(revision="v2", attempt=1, step=1)
         for n, i in enumerate(told):
             now = reading(max(told[: n + 1])).at
-            known = weighing.fold(known, reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now)
+            known = folding.fold(known, reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now)
         return known
 
     once, again = folded(1, 2, 3, 4), folded(1, 2, 2, 3, 1, 3, 2, 4, 4)

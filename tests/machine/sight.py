@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.api.values import WHOLE
-from pointsman.rollout import record, weighing
+from pointsman.rollout import folding, record, weighing
 from pointsman.rollout.capacity import Room
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -84,7 +84,7 @@ class Sight:
             until = rollout.clock_stopped_at or self.now
             used = timedelta() if rollout.deadline_at is None else policy.deadline - (rollout.deadline_at - until)
             elapsed = max(0.0, used.total_seconds())
-            kept = weighing.fold(kept, self.observed.reading, policy=policy, asked=asked, elapsed=elapsed, now=self.now)
+            kept = folding.fold(kept, self.observed.reading, policy=policy, asked=asked, elapsed=elapsed, now=self.now)
         return weighing.weigh(kept, policy, asked, now=self.now).harm
 
     def _kept(self) -> Evidence | None:

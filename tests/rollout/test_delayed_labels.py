@@ -15,8 +15,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from pointsman.api.rolloutpolicy import RolloutFields, RolloutPolicySpec
+from pointsman.rollout import folding, weighing
 from pointsman.rollout import policy as policies
-from pointsman.rollout import weighing
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
 from pointsman.signals.counts import look
@@ -95,13 +95,13 @@ def rollout(business: Business, *, days: int) -> Iterator[Balance]:
     evidence = Evidence(revision="churn-2", attempt=1)
     for hours in range(7 * 24, days * 24, 24):
         now = BEGINS + timedelta(hours=hours)
-        calibrate = weighing.HISTORY if weighing.uncalibrated(evidence, ["labels"]) else None
+        calibrate = folding.HISTORY if folding.uncalibrated(evidence, ["labels"]) else None
         watch = Watch("ml", stable="churn-1", candidate="churn-2", questions=(question,), calibrate=calibrate)
         made = plan([watch])
         answer = scraped(shown.page(predictions, labels, now=now, due=WEEK), now)
         ranges = dict.fromkeys(made.ranges, ())
         reading = look(made, dict.fromkeys(made.queries, answer), now, ranges=ranges).read(watch)
-        evidence = weighing.fold(evidence, reading, policy=policy, asked=asked, elapsed=hours * 3600.0, now=now)
+        evidence = folding.fold(evidence, reading, policy=policy, asked=asked, elapsed=hours * 3600.0, now=now)
         yield weighing.weigh(evidence, policy, asked, now=now)
 
 

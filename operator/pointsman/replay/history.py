@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from pointsman.replay.recording import Recording, Track
-from pointsman.rollout.weighing import HISTORY
+from pointsman.rollout.folding import HISTORY
 from pointsman.signals import past
 from pointsman.signals.profiles import Shape
 from pointsman.signals.queries import FAILED, PART, STARTED, STEPS, Span

@@ -13,7 +13,7 @@ from pointsman.api.gates import RATE_SIGNALS, Gate, Signal
 from pointsman.api.values import percent
 from pointsman.replay import history
 from pointsman.replay.recording import Arm, Kind, Pods, Recording
-from pointsman.rollout import asking, weighing, wording
+from pointsman.rollout import asking, folding, weighing, wording
 from pointsman.rollout.policy import Policy, Stage
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
@@ -73,7 +73,7 @@ def play(recording: Recording, policy: Policy) -> Iterator[Look]:
         now = moment(time)
         if time == recording.begins:
             reading = replace(reading, past=_past(recording, policy, asked, at=now))
-        evidence = weighing.fold(
+        evidence = folding.fold(
             state.evidence, reading, policy=policy, asked=asked, elapsed=time - recording.begins, now=now
         )
         balance = weighing.weigh(evidence, policy, asked, now=now)
@@ -141,7 +141,7 @@ def _enter(state: _State, policy: Policy, stages: tuple[Stage, ...], *, begins: 
     """Begin the step that the state is in; the last one ends with the deadline test. Nothing where it has begun."""
     last = state.step == len(stages)
     at = begins + policy.deadline - policy.interval if last else None
-    state.evidence = weighing.next_step(state.evidence, policy, state.step, deadline_test_at=at)
+    state.evidence = folding.next_step(state.evidence, policy, state.step, deadline_test_at=at)
 
 
 def _past(recording: Recording, policy: Policy, asked: Mapping[str, Question], *, at: datetime) -> dict[str, Past]:

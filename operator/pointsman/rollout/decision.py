@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pointsman.api.values import ApiModel, basis_points, percent
-from pointsman.rollout import children, course, readiness, report, scaling, steps, weighing
+from pointsman.rollout import children, course, folding, readiness, report, scaling, steps
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -129,14 +129,14 @@ def _watch(draft: Draft) -> Watch | None:
     questions = tuple(one for one in draft.questions().values() if not isinstance(one, Unanswerable))
     if not questions:
         return None
-    compared = [one.gate for one in questions if weighing.needs_past(one)]
+    compared = [one.gate for one in questions if folding.needs_past(one)]
     return Watch(
         namespace=draft.facts.observed.deployment.namespace,
         stable=draft.stable,
         candidate=running[0],
         questions=questions,
         stale_after=stale_after(draft.policy.interval),
-        calibrate=weighing.HISTORY if weighing.uncalibrated(draft.evidence, compared) else None,
+        calibrate=folding.HISTORY if folding.uncalibrated(draft.evidence, compared) else None,
         interval=draft.policy.interval,
         warmup=draft.policy.warmup_requests,
     )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pointsman.api import names
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
-from pointsman.rollout import asking, ending, outlook, readiness, scaling, weighing, wording
+from pointsman.rollout import asking, ending, folding, outlook, readiness, scaling, wording
 from pointsman.rollout.actions import attempt_value, recorded, step_value
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
@@ -41,7 +41,7 @@ def look(draft: Draft) -> None:
     before = draft.evidence.looked_at if draft.evidence else None
     if reading is not None and draft.evidence is not None:
         known = draft.evidence
-        draft.evidence = weighing.fold(
+        draft.evidence = folding.fold(
             known,
             reading,
             policy=draft.policy,
@@ -49,7 +49,7 @@ def look(draft: Draft) -> None:
             elapsed=_elapsed(draft.policy, rollout, draft.now),
             now=draft.now,
         )
-        if weighing.asked_anew(known, draft.evidence):
+        if folding.asked_anew(known, draft.evidence):
             draft.update(hold_started_at=None)  # a step holds for evidence of one kind
     draft.weigh()
     looked = draft.evidence is not None and draft.evidence.looked_at != before
@@ -208,7 +208,7 @@ def _count_anew(draft: Draft, known: Evidence, policy: Policy) -> None:
     if rollout is None or known.step == rollout.step:
         return
     at = _deadline_test_at(draft, policy, rollout.step)
-    draft.evidence = weighing.next_step(known, policy, rollout.step, deadline_test_at=at)
+    draft.evidence = folding.next_step(known, policy, rollout.step, deadline_test_at=at)
     draft.weigh()
 
 
