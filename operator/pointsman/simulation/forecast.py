@@ -13,8 +13,8 @@ from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence.model import Integers, Numbers
 from pointsman.rollout import capacity, numbers, reach
+from pointsman.rollout.folding import HISTORY
 from pointsman.rollout.policy import Policy, room
-from pointsman.rollout.weighing import HISTORY
 from pointsman.signals.queries import STEPS
 from pointsman.signals.reading import LatencyPast, RatePast
 from pointsman.simulation import course
