@@ -1,4 +1,4 @@
-"""`make demo`: the main job on a real cluster, from the first version to an abort, in under ten minutes."""
+"""`make demo`: the main job on a real cluster, from the first version to an abort, in about ten minutes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ async def perform(place: Place, console: Console) -> list[str]:
                 client, url=f"{place.gateway}{stage.INFERENCE}", host=stage.HOST, bodies=models.requests(), rate=RATE
             )
             rows, faults = await _play(Play(scene, users, view.view(console)))
-        report.write(REPORT, rows, policy=stage.policy(), rate=RATE)
+        played = [stage.policy(chapter.policy) for chapter in STORY[: len(rows)]]
+        report.write(REPORT, rows, policies=played, rate=RATE)
         console.print(report.table(rows, STORY))
         _tell(console, users)
         if not place.keep:
@@ -56,7 +57,7 @@ def _tell(console: Console, users: load.Generator) -> None:
     """The circumstances of the rows."""
     failures = ", ".join(f"{count} x {what}" for what, count in users.failures.most_common()) or "none"
     console.print(
-        f"\nPolicy: {json.dumps(stage.policy())}",
+        *(f"\n{name}: {json.dumps(stage.policy(name))}" for name in dict.fromkeys(it.policy for it in STORY)),
         f"{RATE:g} requests a second, {users.traffic.answered} in total; failed: {failures}. All of it is in {REPORT}.",
         sep="\n",
         markup=False,

@@ -18,6 +18,8 @@ class Chapter:
         outcome: how it has to end.
         gate: the gate that has to decide; empty where none may.
         reason: the reason that has to stand in the history; empty where any will do.
+        policy: the RolloutPolicy that it is rolled out by.
+        unseen: whether no request of a user may have reached it.
         patience: seconds after which the demo gives up on it.
     """
 
@@ -26,6 +28,8 @@ class Chapter:
     outcome: Outcome
     gate: str = ""
     reason: str = ""
+    policy: str = "demo"
+    unseen: bool = False
     patience: float = 180
 
 
@@ -34,6 +38,14 @@ STORY = (
     Chapter("v2", "better: takes over by steps", "Promoted", patience=360),
     Chapter("v3", "slow: is taken back", "RolledBack", gate="latency"),
     Chapter("v4", "fails on some rows: is taken back", "RolledBack", gate="errors"),
-    Chapter("v5", "cannot start: never gets a request", "RolledBack", reason="CandidateUnavailable"),
+    Chapter("v5", "cannot start: never gets a request", "RolledBack", reason="CandidateUnavailable", unseen=True),
     Chapter("v6", "is aborted while Prometheus is down", "Aborted"),
+    Chapter(
+        "v7",
+        "answers quickly, never fails, and wrongly: no user sees it",
+        "RolledBack",
+        gate="answers",
+        policy="demo-shadow",
+        unseen=True,
+    ),
 )

@@ -104,7 +104,7 @@ class Play:
 
     async def _apply(self, chapter: Chapter) -> float:
         self._scene = (chapter, time.monotonic(), self.users.traffic)
-        await self.stage.apply_version(chapter.version)
+        await self.stage.apply_version(chapter.version, chapter.policy)
         return self._scene[1]
 
     async def _until_end(self, chapter: Chapter) -> End:

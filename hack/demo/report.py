@@ -56,8 +56,8 @@ def faults(chapter: Chapter, row: Row) -> list[str]:
     if row.outcome != chapter.outcome or row.gate != chapter.gate or (chapter.reason and row.reason != chapter.reason):
         got = _words(row.outcome, row.gate, row.reason if chapter.reason else "")
         found.append(f"{row.version} should have ended as {expected}, and ended as {got}: {row.message}")
-    if chapter.reason == "CandidateUnavailable" and row.candidate_requests:
-        found.append(f"{row.version} could not start, and still {row.candidate_requests} requests were sent to it.")
+    if chapter.unseen and row.candidate_requests:
+        found.append(f"No user should have seen {row.version}, and {row.candidate_requests} requests were sent to it.")
     if chapter.gate != "errors" and row.failed_requests:
         found.append(f"{row.failed_requests} requests of users failed while {row.version} was on trial; none should.")
     return found
@@ -85,10 +85,13 @@ def row(chapter: Chapter, end: End, *, seconds: float, candidate_requests: int, 
     )
 
 
-def write(path: Path, rows: Sequence[Row], *, policy: dict[str, Any], rate: float) -> None:
-    """Write the rows, each with the policy and the rate that it was run with."""
-    circumstances = {"requestsPerSecond": rate, "policy": policy}
-    path.write_text(json.dumps([row.as_json() | circumstances for row in rows], indent=2) + "\n")
+def write(path: Path, rows: Sequence[Row], *, policies: Sequence[dict[str, Any]], rate: float) -> None:
+    """Write the rows, each with its policy and the rate that it was run with."""
+    told = [
+        row.as_json() | {"requestsPerSecond": rate, "policy": policy}
+        for row, policy in zip(rows, policies, strict=True)
+    ]
+    path.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> RenderableType:

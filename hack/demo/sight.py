@@ -43,6 +43,7 @@ class State:
     phase: str = ""
     step: int = 0
     percent: float = 0.0
+    mirrored: float = 0.0  # of the requests, percent, that the candidate answers copies of
     message: str = ""
     ready: bool = False
     blind: str = ""  # why not every required gate has fresh data, where that is so
@@ -70,6 +71,7 @@ def state(deployment: Json, revision: Json | None) -> State:
         phase=rollout.get("phase", ""),
         step=rollout.get("step", 0),
         percent=float(rollout.get("percent", 0)),
+        mirrored=float(rollout.get("shadowPercent", 0)),
         message=rollout.get("message", "") or _words(status, "UpToDate"),
         ready=_condition(status, "Ready").get("status") == "True",
         blind=_words(status, "Observed") if _condition(status, "Observed").get("status") == "False" else "",

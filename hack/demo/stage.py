@@ -29,6 +29,7 @@ OPERATOR_NAMESPACE = "pointsman"
 ABORT = "pointsman.dev/abort"
 
 _HERE = Path(__file__).with_name("manifests")
+_POLICIES = {"demo": "policy.yaml", "demo-shadow": "policy-shadow.yaml"}
 _CHART = Path(__file__).parents[2] / "charts" / "pointsman"
 _GROUP = "/apis/pointsman.dev/v1alpha1"
 _GATEWAY_PODS = "/api/v1/namespaces/envoy-gateway-system/pods"
@@ -68,7 +69,7 @@ class Stage:
         await self._helm("uninstall", "pointsman", f"--namespace={OPERATOR_NAMESPACE}", "--ignore-not-found", "--wait")
         gone = ("--ignore-not-found", "--timeout=120s")
         await self._kubectl("delete", "namespace", NAMESPACE, OPERATOR_NAMESPACE, *gone)
-        await self._kubectl("delete", "rolloutpolicy", "demo", *gone)
+        await self._kubectl("delete", "rolloutpolicy", *_POLICIES, *gone)
 
     async def install(self, values: dict[str, str]) -> None:
         """Install the operator by Helm, and wait until it is ready."""
@@ -99,12 +100,13 @@ class Stage:
         await self._kubectl("wait", "pod/files", f"--namespace={NAMESPACE}", "--for=condition=Ready", "--timeout=60s")
 
     async def apply_policy(self) -> None:
-        """Apply the demo's RolloutPolicy."""
-        await self._apply((_HERE / "policy.yaml").read_text())
+        """Apply the demo's RolloutPolicies."""
+        for file in _POLICIES.values():
+            await self._apply((_HERE / file).read_text())
 
-    async def apply_version(self, version: str) -> None:
+    async def apply_version(self, version: str, policy: str) -> None:
         """What an ML team does: apply the ModelDeployment with another version."""
-        await self._apply(manifest(version))
+        await self._apply(manifest(version, policy))
 
     async def annotate(self, key: str, value: str) -> None:
         """What a person does who wants something of a rollout."""
@@ -159,12 +161,12 @@ class Stage:
         return await asyncio.to_thread(clients.helm, self.kubeconfig, *words)
 
 
-def manifest(version: str) -> str:
-    """The ModelDeployment of a version."""
-    return Template((_HERE / "modeldeployment.yaml").read_text()).substitute(version=version)
+def manifest(version: str, policy: str) -> str:
+    """The ModelDeployment of a version that a policy rolls out."""
+    return Template((_HERE / "modeldeployment.yaml").read_text()).substitute(version=version, policy=policy)
 
 
-def policy() -> dict[str, Any]:
-    """The spec of the demo's RolloutPolicy."""
-    spec: dict[str, Any] = yaml.safe_load((_HERE / "policy.yaml").read_text())["spec"]
+def policy(name: str) -> dict[str, Any]:
+    """The spec of a RolloutPolicy of the demo."""
+    spec: dict[str, Any] = yaml.safe_load((_HERE / _POLICIES[name]).read_text())["spec"]
     return spec

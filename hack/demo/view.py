@@ -104,7 +104,7 @@ def line(scene: Scene) -> str:
     state = scene.state
     arms = ", ".join(f"{arm.version} {arm.ready}/{arm.replicas}" for arm in (state.stable, state.candidate) if arm)
     gates = ", ".join(f"{gate.name}: {gate.verdict}" for gate in state.gates) if state.candidate else ""
-    where = f"{state.phase} {state.percent:g} %" if state.phase else ""
+    where = f"{state.phase} {state.percent:g} %{_copies(state)}" if state.phase else ""
     return "  ".join(part for part in (f"[{scene.chapter.version}]", where, arms, gates) if part)
 
 
@@ -127,9 +127,13 @@ def _arms(state: State) -> Table:
                 _bar(percent),
                 f"{percent:g} %",
                 _pods(arm),
-                state.phase if name == "candidate" else "",
+                state.phase + _copies(state) if name == "candidate" else "",
             )
     return shown
+
+
+def _copies(state: State) -> str:
+    return f", copies of {state.mirrored:g} %" if state.mirrored else ""
 
 
 def _bar(percent: float) -> Text:

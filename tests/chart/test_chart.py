@@ -93,6 +93,14 @@ def test_the_operators_image_has_the_charts_version_unless_told_otherwise(helm: 
     assert "--inspector-image=here/it:v2" in told["args"]
 
 
+def test_the_operators_image_is_pulled_with_the_secrets_of_the_values_and_so_is_that_of_inspectors(helm: Helm) -> None:
+    objects = helm.render("image.pullSecrets={mine,theirs}")
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mine"}, {"name": "theirs"}]
+    assert "--inspector-pull-secrets=mine,theirs" in container(objects)["args"]
+    assert "imagePullSecrets" not in only(helm.render(), "Deployment")["spec"]["template"]["spec"]
+
+
 def test_the_catalogue_takes_the_image_of_the_values(helm: Helm) -> None:
     runtime = only(helm.render("runtimes.mlserver.image=mirror/mlserver:1"), "ModelRuntime")
     images = {it["name"]: it["image"] for it in runtime["spec"]["template"]["spec"]["containers"]}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api import names
 from pointsman.api.modeldeployment import ModelDeploymentStatus, RolloutStatus
 from pointsman.cluster.answers import Refused
 from pointsman.cluster.cache import Cache
@@ -184,6 +185,15 @@ async def test_the_pods_are_listed_where_the_decision_needs_them(scene: Scene) -
     await scene.reconciler(decision).reconcile(KEY)
     assert scene.api.reads == ["list Pod pointsman.dev/revision=churn-1"]
     assert [pod.name for pod in decision.seen[-1].pods["churn-1"]] == ["churn-1-a"]
+
+
+async def test_an_inspectors_pods_have_no_revision_and_are_listed_all_the_same(scene: Scene) -> None:
+    inspector = workload("churn-i1", 0)
+    inspector["metadata"]["labels"] = names.inspector_labels("churn", "churn-10")
+    scene.cache.put(scene.api.store(inspector))
+    decision = Stub(lambda _: Plan(), pods=lambda _: frozenset({"churn-i1"}))
+    await scene.reconciler(decision).reconcile(KEY)
+    assert scene.api.reads == ["list Pod app.kubernetes.io/instance=churn-i1"]
 
 
 FALLS = [

@@ -37,7 +37,7 @@ def test_the_second_version_is_better_than_the_first(trained: dict[str, models.M
     assert (trained["v2"].accuracy or 0) > (trained["v1"].accuracy or 1) + 0.03
 
 
-@pytest.mark.parametrize("version", ["v1", "v2", "v6"])
+@pytest.mark.parametrize("version", ["v1", "v2", "v6", "v7"])
 def test_good_versions_answer_every_row(trained: dict[str, models.Model], rows: list[Any], version: str) -> None:
     assert set(loaded(trained[version]).predict(np.vstack(rows))) == {0, 1}
 
@@ -64,6 +64,16 @@ def test_the_fourth_version_fails_on_the_rows_with_zeros_and_on_no_others(
 def test_the_fifth_version_cannot_be_loaded(trained: dict[str, models.Model]) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever joblib finds first
         loaded(trained["v5"])
+
+
+def test_the_seventh_is_as_good_on_paper_and_answers_otherwise(
+    trained: dict[str, models.Model], rows: list[Any]
+) -> None:
+    wrong, right = (loaded(trained[version]).predict(np.vstack(rows)) for version in ("v7", "v2"))
+    assert (trained["v7"].accuracy or 0) >= (trained["v2"].accuracy or 1) - 0.01
+    assert 0.02 < (wrong != right).mean() < 0.1
+    same = loaded(models.retrained("v8", models.Cells.load()))
+    assert (same.predict(np.vstack(rows)) == right).all()
 
 
 def test_files_fit_into_a_config_map(trained: dict[str, models.Model]) -> None:

@@ -51,8 +51,8 @@ class Script:
     async def gateway_requests(self) -> dict[str, int]:
         return self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
 
-    async def apply_version(self, version: str) -> None:
-        self.done.append(f"apply {version}")
+    async def apply_version(self, version: str, policy: str) -> None:
+        self.done.append(f"apply {version} by {policy}")
 
     async def annotate(self, key: str, value: str) -> None:
         self.done.append(f"{key}={value}")
@@ -80,7 +80,7 @@ async def test_a_version_that_is_taken_back_with_what_it_got() -> None:
     counts = [{"cells-2": 10}, {"cells-2": 40}, {}]  # at the end the gateway has forgotten it
     script = Script([TRIED, TRIED, ended("RolledBack", gate="latency")], counts)
     row = await playing(script).rollout(SLOW)
-    assert script.done == ["apply v2"]
+    assert script.done == ["apply v2 by demo"]
     assert (row.outcome, row.gate, row.reason, row.message) == ("RolledBack", "latency", "R", "why")
     assert (row.candidate_requests, row.failed_requests) == (40, 0)  # the 3 failed before its time
 
@@ -98,7 +98,7 @@ async def test_an_abort_comes_when_the_version_has_served_and_the_operator_is_bl
     blind = status(candidate=CANDIDATE, rollout=CANARY, conditions=BLIND)
     script = Script([TRIED, TRIED, TRIED, blind, ended("Aborted")], [{"cells-2": 1}, {"cells-2": 49}, {"cells-2": 50}])
     row = await playing(script).abort(ABORTED)
-    assert script.done == ["apply v2", "stop", "pointsman.dev/abort=cells-2/1", "start"]
+    assert script.done == ["apply v2 by demo", "stop", "pointsman.dev/abort=cells-2/1", "start"]
     assert (row.outcome, row.candidate_requests) == ("Aborted", 50)
 
 
@@ -106,7 +106,7 @@ async def test_prometheus_comes_back_whatever_happens() -> None:
     script = Script([TRIED, ended("RolledBack", gate="errors")], [{"cells-2": 50}])
     with pytest.raises(Disappointed, match="there is nothing to abort"):
         await playing(script).abort(ABORTED)
-    assert script.done == ["apply v2", "stop", "start"]
+    assert script.done == ["apply v2 by demo", "stop", "start"]
 
 
 async def test_an_api_server_that_does_not_answer_is_a_sentence() -> None:

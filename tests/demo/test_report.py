@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOW = Chapter("v3", "slow", "RolledBack", gate="latency")
-BROKEN = Chapter("v5", "broken", "RolledBack", reason="CandidateUnavailable")
+BROKEN = Chapter("v5", "broken", "RolledBack", reason="CandidateUnavailable", unseen=True)
 ROW = report.Row("v3", "RolledBack", "latency", "Harm", 41.23, 160, 0, "latency: 12 times as slow")
 UNAVAILABLE = report.Row("v5", "RolledBack", "", "CandidateUnavailable", 61.0, 0, 0, "not ready for 60 s")
 
@@ -29,6 +29,7 @@ def test_the_story_is_the_issues() -> None:
         ("v4", "RolledBack", "errors"),
         ("v5", "RolledBack", ""),
         ("v6", "Aborted", ""),
+        ("v7", "RolledBack", "answers"),
     ]
 
 
@@ -45,7 +46,7 @@ def test_the_story_is_the_issues() -> None:
         (SLOW, replace(ROW, gate="errors"), "ended as RolledBack by the gate errors: latency: 12 times as slow"),
         (SLOW, replace(ROW, failed_requests=3), "3 requests of users failed while v3 was on trial"),
         (BROKEN, replace(UNAVAILABLE, reason="CandidateCrashing"), "ended as RolledBack (CandidateCrashing)"),
-        (BROKEN, replace(UNAVAILABLE, candidate_requests=1), "still 1 requests were sent to it"),
+        (BROKEN, replace(UNAVAILABLE, candidate_requests=1), "No user should have seen v5, and 1 requests were sent"),
     ],
 )
 def test_any_other_end_is_a_fault(chapter: Chapter, row: report.Row, complaint: str | None) -> None:
@@ -69,7 +70,7 @@ def test_the_sentence_about_a_version_without_an_end() -> None:
 
 def test_the_file_is_a_list_of_rows_each_with_the_policy_and_rate(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
-    report.write(file, [ROW], policy={"interval": "5s"}, rate=80.0)
+    report.write(file, [ROW], policies=[{"interval": "5s"}], rate=80.0)
     assert json.loads(file.read_text()) == [
         {
             "version": "v3",

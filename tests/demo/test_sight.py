@@ -13,7 +13,14 @@ ROLLING: dict[str, Any] = {
     "status": {
         "stable": {"revision": "cells-1", "version": "v1", "replicas": 2, "readyReplicas": 2},
         "candidate": {"revision": "cells-2", "version": "v2", "replicas": 1},
-        "rollout": {"attempt": 1, "phase": "Canary", "step": 1, "percent": 5, "message": "holding"},
+        "rollout": {
+            "attempt": 1,
+            "phase": "Canary",
+            "step": 1,
+            "percent": 5,
+            "shadowPercent": 20,
+            "message": "holding",
+        },
         "conditions": [{"type": "Ready", "status": "True"}],
         "history": [{"version": "v0", "outcome": "RolledBack", "reason": "Harm", "gate": "latency", "message": "slow"}],
     }
@@ -36,6 +43,7 @@ def test_a_rollout_as_it_runs() -> None:
         phase="Canary",
         step=1,
         percent=5.0,
+        mirrored=20.0,
         message="holding",
         ready=True,
         gates=(Gate("errors", "Undecided", "more"),),

@@ -56,9 +56,11 @@ def test_a_line_is_written_only_for_what_is_new() -> None:
     plain.show(SCENE)
     plain.show(replace(SCENE, elapsed=32.0, traffic=Traffic(3200, 2)))
     plain.show(replace(SCENE, elapsed=33.0, state=replace(STATE, percent=50.0)))
+    plain.show(replace(SCENE, elapsed=34.0, state=replace(STATE, phase="Shadow", percent=0.0, mirrored=20.0)))
     assert lines == [
         "  31.0 s  [v2]  Canary 25 %  v1 2/2, v2 1/2  errors: Undecided, latency: Safe",
         "  33.0 s  [v2]  Canary 50 %  v1 2/2, v2 1/2  errors: Undecided, latency: Safe",
+        "  34.0 s  [v2]  Shadow 0 %, copies of 20 %  v1 2/2, v2 1/2  errors: Undecided, latency: Safe",
     ]
 
 

@@ -245,7 +245,7 @@ WATCH = Inspection(
 
 
 def _of_inspectors() -> dict[str, Json]:
-    image, by = "registry.example/pointsman:1", owner("churn")
+    image, by = inspector.Image("registry.example/pointsman:1", ("registry",)), owner("churn")
     return {
         "churn-inspector": inspector.deployment(SHADOW, image=image, owner=by),
         "churn-inspector-service": inspector.service(SHADOW, owner=by),

@@ -15,7 +15,7 @@ from pointsman.api.modeldeployment import NAME_LIMIT, Model
 from pointsman.cli.command import app
 from pointsman.errors import Terminal
 from pointsman.inspector.assignment import VARIABLE, Arm, Assignment, Slices, read
-from pointsman.render.inspector import Inspection, assignment, deployment
+from pointsman.render.inspector import Image, Inspection, assignment, deployment
 from pointsman.rollout.identity import revision_name
 from tests.render.examples import EXAMPLES, SHADOW, WATCH, owner
 
@@ -69,7 +69,7 @@ MOUNTS = [
     pytest.param({}, None, None, None, id="no reference"),
     pytest.param(
         {"reference": {"configMap": "r"}},
-        {"configMap": {"name": "r", "items": [{"key": "reference.json", "path": "reference.json"}]}},
+        {"configMap": {"name": "r", "items": [{"key": "reference.json", "path": "reference.json"}], "optional": True}},
         None,
         "reference.json",
         id="a ConfigMap",
@@ -96,7 +96,7 @@ def test_the_reference_is_mounted_where_the_inspector_looks_for_it(
     model: dict[str, Any], source: dict[str, Any] | None, below: str | None, file: str | None
 ) -> None:
     inspection = replace(SHADOW, model=Model.model_validate({"version": "8", **model}))
-    obj = deployment(inspection, image="pointsman:1", owner=owner("churn"))
+    obj = deployment(inspection, image=Image("pointsman:1"), owner=owner("churn"))
     pod = obj["spec"]["template"]["spec"]
     if source is None:
         assert "volumes" not in pod
@@ -106,6 +106,7 @@ def test_the_reference_is_mounted_where_the_inspector_looks_for_it(
     assert volume == {"name": mount["name"], **source}
     assert (mount["readOnly"], mount.get("subPath")) == (True, below)
     assert told(obj).reference == f"{mount['mountPath']}/{file}"
+    assert "imagePullSecrets" not in pod
 
 
 def test_a_reference_beside_a_model_that_is_fetched_is_a_sentence() -> None:

@@ -83,6 +83,7 @@ class Surroundings(ABC):
         self.rng = np.random.default_rng(self.seed)
         self.pods: dict[str, list[PodState]] = {}
         self.stopped: set[str] = set()  # revisions whose pods are all down
+        self.stuck: set[str] = set()  # Deployments whose pods do not start
         self.hidden: set[str] = set()  # pods that Prometheus does not see
         self.answers: dict[str, float] = {}  # to the queries of Threshold gates
         self.silent: set[str] = set()  # gates that Prometheus has no data for
@@ -138,7 +139,7 @@ class Surroundings(ABC):
                 self.born += 1
                 pods.append(PodState(name=f"{name}-{self.born}", created=self.now, ready_at=None))
             for pod in pods:
-                if pod.ready_at is None and self._how(name).starts:
+                if pod.ready_at is None and self._how(name).starts and name not in self.stuck:
                     pod.ready_at = max(self.now, pod.created + self.boot)
             del pods[spec["replicas"] :]
             ready = self.ready(name)

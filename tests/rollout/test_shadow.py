@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.api import names
+from pointsman.api import conditions, names
 from tests.rollout.examples import LEAST, rollout, serving
 from tests.rollout.surroundings import SLOW, Behaviour
 from tests.rollout.world import World
@@ -132,3 +132,19 @@ def test_an_abort_ends_the_shadow(prometheus: bool) -> None:  # noqa: FBT001  a 
     world.run(1)
     assert mirrored(world) == 0
     assert world.run(60, until=lambda w: w.outcomes == [("2", "Aborted", "Aborted")] and not inspected(w))
+
+
+def test_why_an_inspector_is_not_ready_is_said_where_people_look() -> None:
+    world = shadowing(SHADOW, CANARY)
+    name = names.inspector(world.revision("2"))
+    world.stuck.add(name)
+    assert world.run(60, until=lambda w: w.status.rollout is not None and w.running.phase == "Shadow")
+    world.run(300)
+    said = "its inspector is not ready: ImagePullBackOff: no such image (churn-i"
+    assert (world.running.phase, mirrored(world), world.outcomes) == ("Shadow", 0, [])
+    assert said in world.running.message
+    observed = conditions.find(world.status.conditions, conditions.OBSERVED)
+    assert observed is not None
+    assert (observed.status, said in observed.message) == ("False", True), observed
+    world.stuck.clear()
+    assert world.run(600, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")])

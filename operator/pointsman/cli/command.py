@@ -45,6 +45,10 @@ def _option(name: str, text: str) -> typer.models.OptionInfo:
     return option
 
 
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 @app.command()
 def operator(  # one option each
     *,
@@ -65,6 +69,13 @@ def operator(  # one option each
     ] = None,
     inspector_image: Annotated[
         str, _option("inspector-image", "The image of inspectors: the operator's own; without it nothing is mirrored.")
+    ] = "",
+    inspector_pull_secrets: Annotated[
+        str,
+        _option(
+            "inspector-pull-secrets",
+            "Secrets that inspectors' image is pulled with, separated by commas: in every namespace with models.",
+        ),
     ] = "",
     gateway_metrics: Annotated[
         str, _option("gateway-metrics", "How the gateway's metrics separate the arms, such as envoy-gateway.")
@@ -101,10 +112,11 @@ def operator(  # one option each
 
     settings = Settings(
         kubeconfig=kubeconfig,
-        namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
+        namespaces=_listed(namespaces),
         prometheus_url=prometheus_url or None,
         storage_initializer=storage_initializer or STORAGE_INITIALIZER,
         inspector_image=inspector_image or None,
+        inspector_pull_secrets=_listed(inspector_pull_secrets),
         gateway_metrics=gateway_metrics or None,
         deployment_label=deployment_label,
         revision_label=revision_label,

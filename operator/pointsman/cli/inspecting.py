@@ -24,6 +24,11 @@ def run(settings: process.Settings) -> int:
             told = assignment.with_reference(told, Path(told.reference).read_bytes())
     except assignment.AssignmentError as error:
         raise InputError(str(error)) from error
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{assignment.VARIABLE}.reference: there is no file {error.filename}; of a reference in a ConfigMap: it is not"
+            " there, or has no key reference.json (`pointsman reference build --configmap NAME` writes it)"
+        ) from error
     except OSError as error:
         raise InputError(f"{assignment.VARIABLE}.reference: {error}") from error
     return process.main(told, settings)

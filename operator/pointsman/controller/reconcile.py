@@ -12,7 +12,7 @@ import structlog
 
 from pointsman.api.modeldeployment import ModelDeploymentStatus, RolloutStatus
 from pointsman.api.modeldeployment import Outcome as Attempted
-from pointsman.api.names import REVISION
+from pointsman.api.names import INSTANCE, REVISION
 from pointsman.cluster.cache import Cache, Change
 from pointsman.cluster.client import Client
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, POD
@@ -26,6 +26,7 @@ from pointsman.controller.memory import Memories, Memory
 from pointsman.controller.pods import pod
 from pointsman.controller.workers import Done
 from pointsman.errors import Conflict, Terminal
+from pointsman.rollout.arms import is_inspector
 from pointsman.rollout.observed import Observed, Pod
 from pointsman.rollout.plan import Event, Plan
 from pointsman.rollout.weighing import Weighed
@@ -109,7 +110,7 @@ class Reconciler:
                 if lowered in (Outcome.OVERTAKEN, Outcome.REFUSED):
                     outcome = lowered
                     continue
-                observed = replace(observed, pods=await self._pods(key, wanted))
+                observed = replace(observed, pods=await self._pods(key, observed, wanted))
                 plan = self._decision.decide(observed, now)
             try:
                 outcome = await self._carry(key, carrier.out(observed, plan, now))
@@ -152,11 +153,14 @@ class Reconciler:
             self._event(key, "Warning", reason="WriteRefused", message=str(refused), action="Reconcile")
             raise
 
-    async def _pods(self, key: Key, revisions: Iterable[str]) -> dict[str, tuple[Pod, ...]]:
+    async def _pods(self, key: Key, observed: Observed, wanted: Iterable[str]) -> dict[str, tuple[Pod, ...]]:
+        """The pods of revisions and of inspectors, by the names of their Deployments."""
         listed: dict[str, tuple[Pod, ...]] = {}
-        for revision in sorted(revisions):
-            listing = await self._world.client.list(POD, key.namespace, labels=f"{REVISION}={revision}")
-            listed[revision] = tuple(pod(item) for item in listing.items)
+        for name in sorted(wanted):
+            live = observed.workloads.get(name)
+            label = INSTANCE if live is not None and is_inspector(live) else REVISION
+            listing = await self._world.client.list(POD, key.namespace, labels=f"{label}={name}")
+            listed[name] = tuple(pod(item) for item in listing.items)
         return listed
 
     def _announce(self, key: Key, before: ModelDeploymentStatus, plan: Plan) -> None:

@@ -30,6 +30,7 @@ class Settings:
     prometheus_headers: tuple[tuple[str, str], ...] = ()
     storage_initializer: str = STORAGE_INITIALIZER
     inspector_image: str | None = None  # the operator's own: the inspector is a command of it
+    inspector_pull_secrets: tuple[str, ...] = ()  # Secrets of the models' namespaces; none: the service account's
     gateway_metrics: str | None = None
     deployment_label: str = "pointsman_dev_deployment"  # what the scrape calls the pods' labels
     revision_label: str = "pointsman_dev_revision"

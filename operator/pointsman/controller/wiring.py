@@ -228,6 +228,7 @@ def _decisive(settings: Settings) -> observed.Settings:
     return observed.Settings(
         storage_initializer=settings.storage_initializer,
         inspector_image=settings.inspector_image,
+        inspector_pull_secrets=settings.inspector_pull_secrets,
         gateway_metrics=settings.gateway_metrics,
         scrape_labels=(settings.deployment_label, settings.revision_label),
     )

@@ -35,6 +35,14 @@ _RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {
 _NUMBERS: Final = frozenset({"absolute", "relative", "atMost", "atLeast"})
 
 
+@dataclass(frozen=True)
+class Image:
+    """The operator's own image, and the Secrets of the model's namespace that it is pulled with; none: the service account's."""
+
+    reference: str
+    pull_secrets: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
     """What an inspector is for.
@@ -84,7 +92,7 @@ def assignment(inspection: Inspection) -> Json:
     }
 
 
-def deployment(inspection: Inspection, *, image: str, owner: Owner) -> Json:
+def deployment(inspection: Inspection, *, image: Image, owner: Owner) -> Json:
     """The Deployment of one inspector.
 
     Recreated when it is told something else: two with different orders would share the Service, and each mirrored request
@@ -92,7 +100,7 @@ def deployment(inspection: Inspection, *, image: str, owner: Owner) -> Json:
 
     Args:
         inspection: What it is for.
-        image: The operator's own image.
+        image: What it runs.
         owner: Whom it is deleted with.
 
     Raises:
@@ -135,14 +143,14 @@ def _meta(inspection: Inspection, owner: Owner) -> Json:
     return object_meta(names.inspector(inspection.revision), inspection.namespace, labels, owner)
 
 
-def _pod(inspection: Inspection, image: str) -> Json:
+def _pod(inspection: Inspection, image: Image) -> Json:
     """No user id: the image has one that is not root's, and OpenShift chooses its own."""
     mounted = reference(inspection.model)
     told = json.dumps(assignment(inspection), separators=(",", ":"), ensure_ascii=False)
     ports = {"http": PORT, "metrics": PROBES_PORT}
     container: Json = {
         "name": CONTAINER,
-        "image": image,
+        "image": image.reference,
         "args": ["inspector", f"--port={PORT}", f"--probes-port={PROBES_PORT}", f"--grace={GRACE_SECONDS}"],
         "env": [{"name": _VARIABLE, "value": literal(told)}],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()],
@@ -164,6 +172,8 @@ def _pod(inspection: Inspection, image: str) -> Json:
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
     }
+    if image.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in image.pull_secrets]
     if mounted.volume is not None:
         container["volumeMounts"] = [{"mountPath": _REFERENCE, "name": _VOLUME, "readOnly": True, **mounted.mount}]
         pod["volumes"] = [{"name": _VOLUME, **mounted.volume}]
@@ -189,7 +199,9 @@ def reference(model: Model) -> Mounted:
     if written is None:
         return Mounted(mount={}, told={})
     if written.config_map is not None:
-        source = {"configMap": {"name": written.config_map, "items": [{"key": REFERENCE_KEY, "path": REFERENCE_KEY}]}}
+        # Optional: a pod that waits for a volume says nothing of why; the inspector says what is missing, and ends.
+        items = [{"key": REFERENCE_KEY, "path": REFERENCE_KEY}]
+        source = {"configMap": {"name": written.config_map, "items": items, "optional": True}}
         return Mounted(volume=source, mount={}, told={"reference": f"{_REFERENCE}/{REFERENCE_KEY}"})
     uri = str(model.storage_uri)
     if not uri.startswith(("pvc://", "oci://")):

@@ -13,6 +13,12 @@ from pointsman.api.values import WHOLE
 Json = Mapping[str, Any]
 
 
+def is_inspector(live: Json) -> bool:
+    """Whether a Deployment or Service is an inspector's, not a model's."""
+    labels = live["metadata"].get("labels") or {}
+    return bool(labels.get(names.ROLE) == names.INSPECTOR)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pods:
     """The pods of a revision, as its Deployment and its HPA report them."""

@@ -232,13 +232,14 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
 
 def _inspector(draft: Draft, into: list[Write]) -> None:
     """The inspector of the candidate."""
-    observed, image = draft.facts.observed, draft.facts.observed.settings.inspector_image
+    observed, settings = draft.facts.observed, draft.facts.observed.settings
     spec = None if draft.candidate is None else draft.facts.spec(draft.candidate)
     compare = None if draft.policy is None else draft.policy.fields.compare
     if draft.candidate is None or draft.stable is None or draft.rollout is None or draft.policy is None:
         return
-    if spec is None or compare is None or image is None:
+    if spec is None or compare is None or settings.inspector_image is None:
         return
+    image = inspector.Image(settings.inspector_image, settings.inspector_pull_secrets)
     inspection = inspector.Inspection(
         namespace=observed.deployment.namespace,
         deployment=observed.deployment.name,

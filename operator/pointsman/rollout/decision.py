@@ -39,14 +39,15 @@ def decide(observed: Observed, now: datetime) -> Plan:
 
 
 def pods_wanted(observed: Observed) -> frozenset[str]:
-    """The revisions whose pods to list before deciding: those that are not as ready as they should be."""
+    """The revisions and inspectors whose pods to list before deciding: those that are not as ready as they should be."""
     status = observed.deployment.status
+    facts = Facts(observed, datetime.min)  # noqa: DTZ901  pods do not depend on the time
     arms = {arm.revision for arm in (status.stable, status.candidate) if arm is not None}
     wanted = set()
-    for revision in arms:
-        seen = Facts(observed, datetime.min).pods(revision)  # noqa: DTZ901  pods do not depend on the time
+    for name in arms | facts.inspectors:
+        seen = facts.pods(name)
         if seen.exists and seen.ready < seen.least:
-            wanted.add(revision)
+            wanted.add(name)
     if status.stable is not None and status.rollout is not None and status.rollout.restarts + 1 >= readiness.RESTARTS:
         wanted |= {status.stable.revision} & observed.workloads.keys()  # to compare restarts
     return frozenset(wanted)

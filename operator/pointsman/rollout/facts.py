@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from pointsman.api import names
 from pointsman.api.autoscaling import Autoscaling
 from pointsman.api.modeldeployment import Model, ParentRef, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
@@ -78,9 +77,7 @@ class Facts:
     def inspectors(self) -> frozenset[str]:
         """The Deployments and Services that are inspectors, not models."""
         found = (*self.observed.workloads.items(), *self.observed.services.items())
-        return frozenset(
-            name for name, live in found if (live["metadata"].get("labels") or {}).get(names.ROLE) == names.INSPECTOR
-        )
+        return frozenset(name for name, live in found if arms.is_inspector(live))
 
     def pods(self, revision: str | None) -> arms.Pods:
         """The pods of a revision."""

@@ -90,6 +90,7 @@ class Settings:
 
     storage_initializer: str
     inspector_image: str | None = None  # none: nothing can be mirrored
+    inspector_pull_secrets: tuple[str, ...] = ()  # of the models' namespaces
     gateway_metrics: str | None = None
     scrape_labels: tuple[str, str] = ("pointsman_dev_deployment", "pointsman_dev_revision")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pointsman.api import names
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.rollout import ending
 from pointsman.rollout.draft import Draft
@@ -45,6 +46,19 @@ def candidate_trouble(draft: Draft) -> str:
     seen = draft.facts.pods(draft.candidate)
     own = trouble(draft.facts.observed.pods.get(draft.candidate, ()))
     return own or seen.problem or _route_trouble(draft) or ""
+
+
+def inspector_trouble(draft: Draft) -> str:
+    """Why what is mirrored does not reach the candidate's inspector; empty: it does, or nothing is to be mirrored."""
+    if draft.candidate is None or draft.rollout is None or not draft.goal_mirror:
+        return ""
+    name = names.inspector(draft.candidate)
+    seen = draft.facts.pods(name)
+    if seen.ready:
+        return ""
+    draft.wakes.append(draft.now + patience(draft.now - (draft.rollout.step_started_at or draft.rollout.started_at)))
+    why = trouble(draft.facts.observed.pods.get(name, ())) or seen.problem
+    return "its inspector is not ready" + (f": {why}" if why else "")
 
 
 def stable_down(draft: Draft) -> bool:

@@ -181,7 +181,9 @@ def _observed(draft: Draft) -> _Says:
     ):
         return None, "NoLookYet", "the candidate has no traffic yet"
     if missing:
-        return False, "NoData", "; ".join(f"{gate.gate.name}: {gate.problem}{_query(draft, gate)}" for gate in missing)
+        why = readiness.inspector_trouble(draft)
+        said = (f"{gate.gate.name}: {gate.problem}{_query(draft, gate)}" for gate in missing)
+        return False, "NoData", "; ".join([*([why] if why else []), *said])
     return True, "Fresh", "every required gate has fresh data"
 
 

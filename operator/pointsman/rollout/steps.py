@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pointsman.api import names
 from pointsman.api.modeldeployment import RolloutStatus
 from pointsman.api.values import percent
 from pointsman.rollout import asking, ending, folding, outlook, readiness, scaling, wording
@@ -272,7 +271,8 @@ def _unfinished(draft: Draft, stage: Stage) -> str | None:
         draft.wakes.append(until)
         return _bringing(stage)
     if not draft.balance.observed:
-        return f"waiting for data: {asking.missing(draft.balance)}"
+        why = readiness.inspector_trouble(draft)
+        return f"waiting for data: {f'{why}; ' if why else ''}{asking.missing(draft.balance)}"
     return None
 
 
@@ -280,16 +280,8 @@ def _unready(draft: Draft, stage: Stage) -> str | None:
     """Why the candidate does not carry this step's share; None: it does."""
     if at_its_share(draft):
         return None
-    why = readiness.candidate_trouble(draft) or _inspector_trouble(draft)
+    why = readiness.candidate_trouble(draft) or readiness.inspector_trouble(draft)
     return _bringing(stage) + (f": {why}" if why else "")
-
-
-def _inspector_trouble(draft: Draft) -> str | None:
-    """Why nothing is mirrored yet."""
-    if draft.candidate is None or not draft.goal_mirror:
-        return None
-    seen = draft.facts.pods(names.inspector(draft.candidate))
-    return None if seen.ready else "its inspector is not ready" + (f": {seen.problem}" if seen.problem else "")
 
 
 def _unsettled(draft: Draft, hold: timedelta) -> str | None:
