@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from pointsman.signals.queries import FAILED, PART, SCRAPED, STARTED
+from pointsman.signals.matching import FAILED, PART, SCRAPED, STARTED
 from tests.api.operator_models import Models, Pod
 
 COUNTER = "inference_requests_total"

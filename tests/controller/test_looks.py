@@ -9,8 +9,9 @@ import pytest
 
 from pointsman.controller.keys import Key, deployment
 from pointsman.controller.looks import Looks, NoReader, aligned
+from pointsman.signals.matching import FAILED, PART
 from pointsman.signals.profiles import Question, Shape
-from pointsman.signals.queries import FAILED, PART, Labels, Query, RangeQuery
+from pointsman.signals.queries import Labels, Query, RangeQuery
 from pointsman.signals.reading import NoData, Reading, Watch
 from pointsman.signals.samples import Answer, Failed, RangeAnswer, Sample
 from tests.controller.fake import until

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pointsman.signals.own import EventsQuestion, ThresholdQuestion
+from pointsman.signals.profiles import PredictionsQuestion, Question, ServedQuestion
 from pointsman.signals.reading import (
     Answered,
     ArmCounts,
@@ -21,6 +22,7 @@ from pointsman.signals.reading import (
     Past,
     PodCount,
     Reading,
+    Scale,
     Watch,
 )
 from tests.rollout.hour import past
@@ -28,6 +30,8 @@ from tests.rollout.hour import past
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 FAST = (0.1, 0.5, 0.3, 0.08, 0.015, 0.004, 0.001, 0.0, 0.0, 0.0)
+SCORES = (0.4, 0.3, 0.2, 0.1)
+"""Shares of predictions up to .25, .5, .75 and over that."""
 SLOW = (0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.08, 0.02, 0.0, 0.0)
 
 
@@ -53,6 +57,7 @@ class Behaviour:
     latency: tuple[float, ...] = FAST
     starts: bool = True
     differs: float = 0.0  # of its answers, from stable's
+    scores: tuple[float, ...] = SCORES  # of its predictions
 
 
 @dataclass
@@ -62,6 +67,7 @@ class Replays:
     started: datetime
     failed: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    scores: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     differ: int = 0
     compared: int = 0
 
@@ -239,6 +245,9 @@ class Surroundings(ABC):
                 answered = min(answered, count - failed)
                 seen.failed[revision] = seen.failed.get(revision, 0) + failed
                 seen.buckets[revision] = seen.buckets.get(revision, 0) + self.rng.multinomial(count, how.latency)
+            for revision in (stable, candidate):
+                predicted = self.rng.multinomial(answered, self._how(revision).scores)
+                seen.scores[revision] = seen.scores.get(revision, 0) + predicted
             seen.compared += answered
             seen.differ += int(self.rng.binomial(answered, self._how(candidate).differs))
 
@@ -262,6 +271,11 @@ class Surroundings(ABC):
             if isinstance(question, EventsQuestion):
                 gates[question.gate] = self._events(watch)
                 continue
+            if isinstance(question, PredictionsQuestion):
+                gates[question.gate] = self._replayed(watch, "PredictionDrift")
+                continue
+            if isinstance(question, ServedQuestion):
+                continue
             if question.stable.source == "Inspector":
                 gates[question.gate] = self._replayed(watch, question.stable.signal)
                 continue
@@ -282,10 +296,13 @@ class Surroundings(ABC):
             cells = {
                 "Errors": (seen.failed[revision], int(buckets.sum())),
                 "Agreement": (seen.differ, seen.compared) if revision == watch.candidate else (0, 0),
+                "PredictionDrift": tuple(int(n) for n in np.cumsum(seen.scores[revision])),
             }.get(signal, tuple(int(n) for n in np.cumsum(buckets)))
             pods = {name: PodCount(started=seen.started.timestamp(), cells=cells)}
             arms.append(ArmCounts(pods=pods, newest=self.now, series=1))
-        return Counts(edges=EDGES if signal == "Latency" else (), stable=arms[0], candidate=arms[1])
+        edges = {"Latency": EDGES, "PredictionDrift": (0.0, 1.0, 2.0, float("inf"))}.get(signal, ())
+        outputs = (Scale("score", edges=(0.25, 0.5, 0.75)),) if signal == "PredictionDrift" else ()
+        return Counts(edges=edges, stable=arms[0], candidate=arms[1], outputs=outputs)
 
     def _events(self, watch: Watch) -> Counts:
         """As a shop's pod counts them: those that the models answered and those that they failed."""
@@ -310,7 +327,7 @@ class Surroundings(ABC):
                 seed=self.seed,
             )
             for question in watch.questions
-            if not isinstance(question, ThresholdQuestion)
+            if isinstance(question, Question | EventsQuestion)
         }
 
     def _arm(self, revision: str, *, latency: bool) -> ArmCounts:

@@ -20,9 +20,10 @@ from pointsman.rollout import policy as policies
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.weighing import Balance
 from pointsman.signals.counts import look
+from pointsman.signals.matching import FAILED, PART, SCRAPED
 from pointsman.signals.own import Names
 from pointsman.signals.profiles import Unanswerable
-from pointsman.signals.queries import FAILED, PART, SCRAPED, plan
+from pointsman.signals.queries import plan
 from pointsman.signals.reading import Watch
 from pointsman.signals.samples import Sample
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from pointsman.api import conditions, names
+from pointsman.rollout import record
 from tests.rollout.examples import LEAST, rollout, serving
 from tests.rollout.surroundings import SLOW, Behaviour
 from tests.rollout.world import World
@@ -16,12 +18,13 @@ CANARY: dict[str, Any] = {"canary": {"percent": 25}, "hold": "30s"}
 APPROVAL: dict[str, Any] = {"approval": {}}
 ERRORS = {"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "0.5"}}
 LATENCY = {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.5"}, "quantiles": ["0.5", "0.9"]}
+SCORES = {"name": "scores", "signal": "PredictionDrift", "tolerance": {"points": "5"}}
 AGREEMENT = {"name": "answers", "signal": "Agreement", "atLeast": "99"}
 
 
 def shadowing(*steps: dict[str, Any], **options: Any) -> World:
     """A world whose second version is about to be shadowed."""
-    gates = [ERRORS, LATENCY, AGREEMENT]
+    gates = options.pop("gates", [ERRORS, LATENCY, AGREEMENT])
     compare = {"protocol": "OpenInference"}
     world = serving(spec=rollout(steps=list(steps), gates=gates, compare=compare), rps=300.0, **options)
     world.apply(version="2")
@@ -82,6 +85,41 @@ def test_harm_is_found_before_a_user_sees_it(behaviour: Behaviour, gate: str) ->
     assert max(share for _, _, share in course) == 0
     assert (mirrored(world), inspected(world)) == (0, False)
     assert world.failed_requests == 0
+
+
+def test_predictions_that_keep_their_distribution_are_proven_in_the_shadow() -> None:
+    world = shadowing(SHADOW, CANARY, gates=[ERRORS, SCORES])
+    course = seen(world)
+    assert world.outcomes == [("2", "Promoted", "Proven")]
+    assert [one for one in course if one[1]] == [("Shadow", 20, 0.0)]
+
+
+def test_predictions_that_move_are_harm_and_it_is_said_which_and_how_far() -> None:
+    behaviour = {"2": Behaviour(scores=(0.25, 0.3, 0.2, 0.25))}
+    world = shadowing(SHADOW, CANARY, gates=[ERRORS, SCORES], behaviour=behaviour)
+    course = seen(world)
+    assert world.outcomes == [("2", "RolledBack", "Harm")]
+    assert world.status.history[0].gate == "scores"
+    assert re.search(
+        r"scores: Harm: score over 0.25: 7\d(\.\d)? % of the candidate's predictions, \d+(\.\d)? % of stable's: proven that a tail of"
+        r" the predictions moved by more than 5 points",
+        world.status.history[0].message,
+    )
+    assert max(share for _, _, share in course) == 0
+
+
+def test_what_predictions_have_shown_survives_the_operator() -> None:
+    """Evidence of the inspector's counters is resumed from the revision's record as that of any other gate."""
+    world = shadowing(SHADOW, CANARY, gates=[ERRORS, SCORES])
+    assert world.run(200, until=lambda w: mirrored(w) == 20)
+    world.run(70)  # it is written once a minute
+    known = world.evidence
+    stored = world.found("ModelRevision")[world.revision("2")]["status"]
+    world.evidence = None
+    world.run(1)
+    assert known is not None
+    assert record.load(stored.evidence, revision=known.revision, looked_at=stored.looked_at) is not None
+    assert world.run(600, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")])
 
 
 def test_without_proof_that_the_answers_agree_the_shadow_goes_on() -> None:

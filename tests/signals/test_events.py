@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pointsman.api.gates import Gate
 from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, Tally, fold
+from pointsman.signals.matching import FAILED, PART, SCRAPED
 from pointsman.signals.own import EventsQuestion, Names, ThresholdQuestion, ask_events, ask_threshold
-from pointsman.signals.queries import FAILED, PART, SCRAPED, pasted, plan
+from pointsman.signals.queries import pasted, plan
 from pointsman.signals.reading import Answered, Counts, Faulty, Measured, NoData, RatePast, Watch
 from pointsman.signals.samples import Answer, Failed, Sample, Series
 from tests.signals.scrape import AT, NOW

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pointsman.cli.faults import InputError
 from pointsman.inspector import assignment, process
+
+if TYPE_CHECKING:
+    from pointsman.inspector.norms import Norms
 
 
 def run(settings: process.Settings) -> int:
@@ -20,8 +24,11 @@ def run(settings: process.Settings) -> int:
         raise InputError(f"{assignment.VARIABLE}: set it to what docs/inspector.md describes")
     try:
         told = assignment.read(text)
+        norms = None
         if told.reference is not None:
-            told = assignment.with_reference(told, Path(told.reference).read_bytes())
+            file = Path(told.reference).read_bytes()
+            told = assignment.with_reference(told, file)
+            norms = _norms(told, file)
     except assignment.AssignmentError as error:
         raise InputError(str(error)) from error
     except FileNotFoundError as error:
@@ -31,4 +38,13 @@ def run(settings: process.Settings) -> int:
         ) from error
     except OSError as error:
         raise InputError(f"{assignment.VARIABLE}.reference: {error}") from error
-    return process.main(told, settings)
+    return process.main(told, settings, norms)
+
+
+def _norms(told: assignment.Assignment, file: bytes) -> Norms | None:
+    """What the reference expects, where a version is watched."""
+    if told.tolerance is None:
+        return None
+    from pointsman.inspector.norms import Norms  # noqa: PLC0415  numpy: a quarter of the memory of who does not watch
+
+    return Norms(file, tolerance=told.tolerance, where=str(told.reference))

@@ -161,6 +161,7 @@ class Assignment(Part):
     comparators     none: all outputs, floats to 1e-6 relative, everything else exactly
     forward_headers headers that are credentials and forwarded all the same
     reference       the path of a reference file that has the scales
+    tolerance       how far a tail may move, a fraction: what the reference expects is then told, too
     warmup          requests replayed first to each version that are not counted
     """
 
@@ -177,6 +178,7 @@ class Assignment(Part):
     limits: Limits = Limits()
     scales: Scales = Scales()
     reference: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 0
 
     @property

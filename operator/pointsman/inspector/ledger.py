@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -18,6 +19,9 @@ from pointsman.inspector.outputs import Answer
 from pointsman.inspector.scales import Categories, Histogram, Predictions, counted
 from pointsman.inspector.slices import ALL, NONE, OTHER, Names
 
+if TYPE_CHECKING:  # it takes what only who watches needs
+    from pointsman.inspector.norms import Norms
+
 _PREFIX: Final = "pointsman_inspector_"
 SECONDS: Final = tuple(float(f"{0.001 * 2 ** (step / 8):.4g}") for step in range(128))
 """1 ms to 60 s, each edge 1.09 times the one before: two of them are less than a tolerance of 1.2 apart."""
@@ -26,8 +30,11 @@ SECONDS: Final = tuple(float(f"{0.001 * 2 ** (step / 8):.4g}") for step in range
 class Ledger(Collector):
     """Counts; everything that belongs to one request is counted in one go, so that no reading sees half of it."""
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(
+        self, assignment: Assignment, norms: Norms | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._assignment = assignment
+        self._norms, self._clock = norms, clock
         self._candidate = assignment.candidate.revision if assignment.candidate is not None else ""
         self._revisions = [arm.revision for arm in (assignment.stable, assignment.candidate) if arm is not None]
         self._names = Names(assignment.slices.max) if assignment.slices is not None else None
@@ -141,6 +148,24 @@ class Ledger(Collector):
         yield from self._values(
             "features", ("feature",), (((pointer,), one) for pointer, one in self._features.items())
         )
+        if self._norms is not None:
+            yield from self._expected(self._norms)
+
+    def _expected(self, norms: Norms) -> Iterator[GaugeMetricFamily]:
+        labels = ("feature", "output", "above", "value")
+        expected = GaugeMetricFamily(
+            _PREFIX + "expected_ratio",
+            "The share over an edge, or of a value, that the reference expects now.",
+            labels=labels,
+        )
+        allowed = GaugeMetricFamily(
+            _PREFIX + "allowed_ratio", "How far that share may be from what is expected.", labels=labels
+        )
+        for one in norms.at(self._clock()):
+            of = (one.name, "") if one.label == "feature" else ("", one.name)
+            expected.add_metric([*of, one.above, one.value], one.share)
+            allowed.add_metric([*of, one.above, one.value], one.allowed)
+        yield from (expected, allowed)
 
     def _info(self) -> GaugeMetricFamily:
         told = self._assignment

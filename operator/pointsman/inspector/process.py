@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 from aiohttp import web
@@ -17,6 +17,9 @@ from pointsman.inspector.assignment import Assignment
 from pointsman.inspector.inspection import Inspector
 from pointsman.inspector.ledger import Ledger
 from pointsman.inspector.replaying import Client
+
+if TYPE_CHECKING:
+    from pointsman.inspector.norms import Norms
 
 _log = structlog.get_logger(__name__)
 
@@ -37,19 +40,19 @@ class Settings:
     log_level: str = "info"
 
 
-def main(assignment: Assignment, settings: Settings) -> int:
+def main(assignment: Assignment, settings: Settings, norms: Norms | None = None) -> int:
     """Run the inspector in this process; the exit status."""
-    return asyncio.run(run(assignment, settings))
+    return asyncio.run(run(assignment, settings, norms))
 
 
-async def run(assignment: Assignment, settings: Settings) -> int:
+async def run(assignment: Assignment, settings: Settings, norms: Norms | None = None) -> int:
     """Run until SIGTERM or SIGINT; the exit status: 1 where it could not begin."""
     logs.configure(settings.log_level)
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     try:
-        async with Serving(assignment, settings) as serving:
+        async with Serving(assignment, settings, norms) as serving:
             _log.info("serving", port=serving.port, probes_port=serving.probes_port, **_who(assignment))
             await told.wait()
     except OSError as failure:
@@ -62,12 +65,12 @@ async def run(assignment: Assignment, settings: Settings) -> int:
 class Serving:
     """Everything that runs while the inspector does."""
 
-    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+    def __init__(self, assignment: Assignment, settings: Settings, norms: Norms | None = None) -> None:
         self._assignment = assignment
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self.stopping = False
-        self.ledger = Ledger(assignment)
+        self.ledger = Ledger(assignment, norms)
         self.port = settings.port
         self.probes_port = settings.probes_port
 

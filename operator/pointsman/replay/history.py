@@ -12,8 +12,9 @@ from typing import Final
 from pointsman.replay.recording import Recording, Track
 from pointsman.rollout.folding import HISTORY
 from pointsman.signals import past
+from pointsman.signals.matching import FAILED, PART, STARTED
 from pointsman.signals.profiles import Shape
-from pointsman.signals.queries import FAILED, PART, STARTED, STEPS, Span
+from pointsman.signals.queries import STEPS, Span
 from pointsman.signals.reading import Past
 from pointsman.signals.samples import Series
 

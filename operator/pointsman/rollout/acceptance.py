@@ -208,7 +208,6 @@ def _carried_out(_: Observed, found: Target) -> None:
     asks = [
         *(["watch"] if found.fields.watch else []),
         *(["notify"] if found.fields.notify else []),
-        *(f"gates of signal {gate.signal}" for gate in gates if gate.signal == "PredictionDrift"),
         *(f"slices of gate {gate.name!r}" for gate in gates if gate.slices is not None),
     ]
     if asks:

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from pointsman.api.gates import COMPARED_SIGNALS, LATENCY_SIGNALS, Gate
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
-from pointsman.evidence.replays import AgreementLook
+from pointsman.evidence.bins import Bins
+from pointsman.evidence.replays import AgreementLook, Histograms, PredictionLook
 from pointsman.rollout import numbers, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
 from pointsman.signals import ledger as ledgers
-from pointsman.signals.own import Asked, ThresholdQuestion
-from pointsman.signals.profiles import Question, Unanswerable
+from pointsman.signals.own import Asked, EventsQuestion, ThresholdQuestion
+from pointsman.signals.profiles import PredictionsQuestion, Question, Unanswerable
 from pointsman.signals.reading import Answered, Counts, Faulty, Measured, NoData, Past, Reading
 
 HISTORY = timedelta(hours=1)
@@ -66,7 +67,7 @@ def needs_past(question: Asked) -> bool:
     """Whether what stable counted in the hour before an attempt says anything about the noise of these counts."""
     if isinstance(question, Question):
         return question.stable.source != "Inspector"
-    return not isinstance(question, ThresholdQuestion)
+    return isinstance(question, EventsQuestion)
 
 
 def uncalibrated(evidence: Evidence | None, names: Iterable[str]) -> bool:
@@ -107,7 +108,7 @@ def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: A
 
     The hour before the attempt is that of the users' requests, whoever counts in between.
     """
-    asks, replays = repr(question), isinstance(question, Question) and question.stable.source == "Inspector"
+    asks, replays = repr(question), _of_replays(question)
     if before is None:
         return GateEvidence(question=asks, replays=replays)
     if before.question == asks:
@@ -116,6 +117,13 @@ def _asking(policy: Policy, gate: Gate, before: GateEvidence | None, question: A
     kept = before.state if not turns or gate.signal not in LATENCY_SIGNALS else None  # histograms of other buckets
     state = None if kept is None else gates.next_step(in_numbers(policy, gate, before), kept)
     return GateEvidence(question=asks, replays=replays, calibration=before.calibration if turns else None, state=state)
+
+
+def _of_replays(question: Asked) -> bool:
+    """Whether the inspector counts."""
+    if isinstance(question, Question):
+        return question.stable.source == "Inspector"
+    return isinstance(question, PredictionsQuestion)
 
 
 def _calibrated(gate: Gate, before: GateEvidence, past: Past | NoData | None) -> GateEvidence:
@@ -158,6 +166,7 @@ def _fold_gate(
         return replace(before, problem=counts.reason if isinstance(counts, NoData | Faulty) else "nothing was counted")
     if before.calibration is None and gate.signal not in COMPARED_SIGNALS:
         return before
+    before = _counted_as(before, counts)
     ledger, increments = _count(policy, gate, before.ledger, counts, at=at, replays=before.replays)
     if isinstance(increments, Faulty):
         return replace(before, problem=increments.reason)
@@ -168,12 +177,21 @@ def _fold_gate(
     state = gates.start(spec) if before.state is None or anew else before.state
     try:
         return replace(
-            before, ledger=ledger, state=gates.fold(spec, state, _look(gate, increments, at, elapsed)), problem=None
+            before,
+            ledger=ledger,
+            state=gates.fold(spec, state, _look(gate, counts, increments, at, elapsed)),
+            problem=None,
         )
     except (
         ValueError
     ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
         return replace(before, ledger=ledgers.Ledger(), state=None, problem=f"counts anew: {unfit}")
+
+
+def _counted_as(before: GateEvidence, counts: Counts) -> GateEvidence:
+    """The gate's evidence for cells of these outputs: for others, or in other bins, the counters are nothing to go on from."""
+    outputs = repr(counts.outputs) if counts.outputs else ""
+    return before if outputs == before.outputs else replace(before, outputs=outputs, ledger=ledgers.Ledger())
 
 
 def _count(
@@ -197,7 +215,7 @@ def _count(
     return ledgers.fold(ledger, counts, at=at, warmup=0)
 
 
-def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: float) -> gates.AnyLook:
+def _look(gate: Gate, counts: Counts, increments: ledgers.Increments, at: datetime, elapsed: float) -> gates.AnyLook:
     stable, candidate = increments.stable, increments.candidate
     if gate.signal in LATENCY_SIGNALS:
         return model.LatencyLook(
@@ -213,6 +231,8 @@ def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: flo
         return AgreementLook(
             compared=candidate.requests, disagreed=candidate.failed, elapsed=elapsed, at=at.timestamp()
         )
+    if gate.signal == "PredictionDrift":
+        return PredictionLook(outputs=_histograms(counts, increments), elapsed=elapsed, at=at.timestamp())
     one_pod = gate.signal == "Events"  # how events are spread over pods is not known
     return model.RateLook(
         candidate_requests=candidate.requests,
@@ -224,3 +244,14 @@ def _look(gate: Gate, increments: ledgers.Increments, at: datetime, elapsed: flo
         elapsed=elapsed,
         at=at.timestamp(),
     )
+
+
+def _histograms(counts: Counts, increments: ledgers.Increments) -> tuple[Histograms, ...]:
+    """Of each output the bins that are its own."""
+    stable, candidate = increments.stable.buckets, increments.candidate.buckets
+    found, begin = [], 0
+    for output in counts.outputs:
+        bins = Bins(output.name, edges=output.edges, categories=output.categories)
+        own = slice(begin, begin := begin + bins.size)
+        found.append(Histograms(bins, candidate=candidate[own], stable=stable[own]))
+    return tuple(found)

@@ -8,7 +8,7 @@ from pointsman.api.gates import LATENCY_SIGNALS, RATE_SIGNALS, SERVING_SIGNALS, 
 from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates
-from pointsman.evidence.replays import AgreementGate
+from pointsman.evidence.replays import AgreementGate, PredictionGate
 from pointsman.rollout.policy import DEFAULT_AT_LEAST, Policy
 from pointsman.signals.reading import LatencyPast, Past
 
@@ -51,6 +51,14 @@ def gate_numbers(
     if gate.signal == "Agreement":
         return AgreementGate(
             allowed=1 - float(gate.at_least or DEFAULT_AT_LEAST) / 100,
+            false_rollback=policy.false_rollback,
+            false_promotion=policy.false_promotion,
+            weight=weight,
+            deadline=deadline,
+        )
+    if gate.signal == "PredictionDrift":
+        return PredictionGate(
+            tolerance=float(tolerance.points or 0) / 100,
             false_rollback=policy.false_rollback,
             false_promotion=policy.false_promotion,
             weight=weight,

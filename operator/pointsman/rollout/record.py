@@ -19,6 +19,7 @@ class GateEvidence:
 
     question  fingerprint of what is asked of Prometheus: another metric profile starts the counters anew
     replays   whether the inspector counts, which replays mirrored requests
+    outputs   of PredictionDrift: whose bins the ledger counts; others start it anew
     calibration  what stable's hour before says, frozen from the first answer on; None: not known yet
     ledger    the last cumulative counters of every pod
     state     the running evidence; None until a first look has shown where counting starts
@@ -28,6 +29,7 @@ class GateEvidence:
 
     question: str
     replays: bool = False
+    outputs: str = ""
     calibration: Calibration | None = None
     ledger: Ledger = field(default_factory=Ledger)
     state: gates.State | None = None
@@ -60,6 +62,7 @@ class Evidence:
                     name: {
                         "question": gate.question,
                         "replays": gate.replays,
+                        "outputs": gate.outputs,
                         "calibration": None if gate.calibration is None else gates.dumps_calibration(gate.calibration),
                         "ledger": gate.ledger.dump(),
                         "state": None if gate.state is None else gates.dumps(gate.state),
@@ -86,6 +89,7 @@ def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | 
                 name: GateEvidence(
                     question=gate["question"],
                     replays=gate.get("replays", False),
+                    outputs=gate.get("outputs", ""),
                     calibration=None if gate["calibration"] is None else gates.loads_calibration(gate["calibration"]),
                     ledger=Ledger.load(gate["ledger"]),
                     state=None if gate["state"] is None else gates.loads(gate["state"]),

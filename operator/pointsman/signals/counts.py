@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
-from pointsman.signals import events, exports, histogram, past
+from pointsman.signals import distributions, events, exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.distributions import Inspected
+from pointsman.signals.matching import FAILED, NOWHERE, PART, PRESENT, STARTED, UNLABELLED
+from pointsman.signals.measures import measured
 from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
 from pointsman.signals.profiles import Arm, Counter, Question, Shape
 from pointsman.signals.queries import (
     CLUSTER,
-    FAILED,
-    NOWHERE,
-    PART,
-    PRESENT,
     REPLAYED,
-    STARTED,
-    UNLABELLED,
     Labels,
     Plan,
     Query,
@@ -33,7 +30,6 @@ from pointsman.signals.reading import (
     ArmCounts,
     Counts,
     Faulty,
-    Measured,
     NoData,
     Past,
     PodCount,
@@ -71,6 +67,10 @@ def look(
         series={shape: _table(shape, answers[query], plan.labels) for shape, query in plan.shapes.items()},
         events={shape: _table(shape, answers[query], plan.labels) for shape, query in plan.events.items()},
         values={text: answers[query] for text, query in plan.values.items()},
+        inspected={
+            kind: distributions.table(answers[query], namespace=plan.labels.namespace)
+            for kind, query in plan.inspected.items()
+        },
         up={source: _by_owner(source, answers[query], plan.labels) for source, query in plan.freshness.items()},
     )
 
@@ -85,6 +85,7 @@ class Look:
     series: Mapping[Shape, _Table | Failed]
     events: Mapping[EventsShape, _Table | Failed]
     values: Mapping[str, Answer]
+    inspected: Mapping[type[Inspected], distributions.Table | Failed]
     up: Mapping[Counter, _Table | Failed]
 
     def read(self, watch: Watch) -> Reading:
@@ -95,7 +96,9 @@ class Look:
             past={}
             if watch.calibrate is None
             else {
-                one.gate: self._past(watch, one) for one in watch.questions if not isinstance(one, ThresholdQuestion)
+                one.gate: self._past(watch, one)
+                for one in watch.questions
+                if isinstance(one, Question | EventsQuestion)
             },
         )
 
@@ -149,9 +152,15 @@ class Look:
 
     def _answer(self, watch: Watch, question: Asked) -> Answered:
         if isinstance(question, ThresholdQuestion):
-            return _measured(self.values[question.query])
+            return measured(self.values[question.query])
         if isinstance(question, EventsQuestion):
             return self._events(watch, question)
+        if isinstance(question, Inspected):
+            found = self.inspected[type(question)]
+            return distributions.read(question, watch, found, at=self.at, pod=self.plan.labels.pod)
+        return self._both(watch, question)
+
+    def _both(self, watch: Watch, question: Question) -> Answered:
         try:
             candidate = self._arm(watch, "candidate", question.candidate)
             stable = self._arm(watch, "stable", question.stable)
@@ -219,15 +228,6 @@ class _Arm:
     newest: datetime
     series: int
     missing: Mapping[str, str]
-
-
-def _measured(answer: Answer) -> Measured | NoData:
-    if isinstance(answer, Failed):
-        return NoData(answer.reason)
-    values = tuple(sample.value for sample in answer)
-    if not values:
-        return NoData("the query's answer is empty")
-    return NoData("the query's answer is not a number (NaN)") if any(map(math.isnan, values)) else Measured(values)
 
 
 def _table(

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from pointsman.signals.counters import FaultError, whole
+from pointsman.signals.matching import FAILED, PART, SCRAPED
 from pointsman.signals.own import EventsQuestion
-from pointsman.signals.queries import FAILED, PART, SCRAPED, Labels, pasted
+from pointsman.signals.queries import Labels, pasted
 from pointsman.signals.reading import ArmCounts, Counts, Faulty, NoData, PodCount, Watch
 from pointsman.signals.samples import Sample
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from pointsman.api.gates import Events, Gate
 from pointsman.remembered import remembered
 from pointsman.signals import promql
-from pointsman.signals.profiles import Question, Unanswerable
+from pointsman.signals.profiles import PredictionsQuestion, Question, ServedQuestion, Unanswerable
 from pointsman.signals.promql import Selector
 from pointsman.signals.tokens import PromqlError
 
@@ -53,7 +53,7 @@ class ThresholdQuestion:
     query: str
 
 
-Asked: TypeAlias = Question | EventsQuestion | ThresholdQuestion
+Asked: TypeAlias = Question | PredictionsQuestion | ServedQuestion | EventsQuestion | ThresholdQuestion
 """What a gate asks of Prometheus."""
 
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from pointsman.signals import classic, events, histogram, native
 from pointsman.signals.counters import FaultError, are_counts
 from pointsman.signals.ledger import SAME_START, SETTLED
+from pointsman.signals.matching import FAILED, PART, STARTED
 from pointsman.signals.profiles import Shape, Unit
-from pointsman.signals.queries import FAILED, PART, STARTED, Span
+from pointsman.signals.queries import Span
 from pointsman.signals.reading import LatencyPast, Past, RatePast
 from pointsman.signals.samples import Series
 

@@ -66,6 +66,20 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionsQuestion:
+    """A gate's question about what both versions predict for the same requests."""
+
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServedQuestion:
+    """What a version that serves alone is asked and predicts; `gate` is what the answer is filed under."""
+
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """How a gateway's own metrics separate the arms: a label that names the Service of a revision."""
 
@@ -144,8 +158,10 @@ def ask(
     return Question(gate=gate.name, candidate=shapes[0], stable=shapes[1])
 
 
-def ask_inspector(gate: Gate) -> Question | Unanswerable:
+def ask_inspector(gate: Gate) -> Question | PredictionsQuestion | Unanswerable:
     """The question of a gate while requests are mirrored: what the replays to both versions came to."""
+    if gate.signal == "PredictionDrift":
+        return PredictionsQuestion(gate=gate.name)
     shape = _REPLAYED.get(gate.signal)
     if shape is None:
         return Unanswerable(f"gate {gate.name} asks for {gate.signal}, which replays of mirrored requests do not tell")

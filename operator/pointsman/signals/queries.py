@@ -8,20 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from pointsman.signals import distributions
+from pointsman.signals.distributions import INFO, Inspected
+from pointsman.signals.matching import (
+    FAILED,
+    NOWHERE,
+    PRESENT,
+    SCRAPED,
+    STARTED,
+    UNLABELLED,
+    literal,
+    mark,
+    matcher,
+    union,
+)
 from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
-from pointsman.signals.profiles import Arm, Counter, Matchers, Question, Shape
+from pointsman.signals.profiles import Arm, Counter, Matchers, Question, ServedQuestion, Shape
 from pointsman.signals.promql import Matcher
 from pointsman.signals.reading import Watch
 from pointsman.signals.tokens import quoted
-
-PART: Final = "pointsman_part"
-"""The label that tells the parts of one answer apart; series of the shape's own metric have none."""
-FAILED: Final = "failed"
-STARTED: Final = "started"
-PRESENT: Final = "present"
-SCRAPED: Final = "scraped"
-UNLABELLED: Final = "unlabelled"
-NOWHERE: Final = "nowhere"
 
 CLUSTER: Final = "envoy_cluster_name"
 _CLUSTER_GAUGE = "envoy_cluster_membership_total"  # exported from the start, unlike a counter that has not moved
@@ -30,7 +35,6 @@ _TARGET = "(job, instance)"
 
 REPLAYED: Final = "revision"
 """The label with which the inspector tells the versions apart."""
-_INSPECTOR = "pointsman_inspector_info"  # of each process, from its start
 
 
 STEPS: Final = 360
@@ -85,6 +89,7 @@ class Plan:
 
     events  of users' counters
     values  users' queries, by their text
+    inspected  of distributions, by the kind of question
     past  by what is asked of whom; one query per shape, window and step for at most `_AT_ONCE` revisions together
     """
 
@@ -93,12 +98,14 @@ class Plan:
     freshness: Mapping[Counter, Query]
     events: Mapping[EventsShape, Query] = field(default_factory=dict)
     values: Mapping[str, Query] = field(default_factory=dict)
+    inspected: Mapping[type[Inspected], Query] = field(default_factory=dict)
     past: Mapping[tuple[Whose, Span], RangeQuery] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[Query, ...]:
         """All instant ones, each once; users' own come last, so that a slow one delays nobody else's."""
-        return (*self.shapes.values(), *self.freshness.values(), *self.events.values(), *self.values.values())
+        own = (*self.events.values(), *self.values.values())
+        return (*self.shapes.values(), *self.freshness.values(), *self.inspected.values(), *own)
 
     @property
     def ranges(self) -> tuple[RangeQuery, ...]:
@@ -119,7 +126,7 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
                 revisions[question.candidate].add((watch.namespace, watch.candidate))
             elif isinstance(question, EventsQuestion):
                 events[question.shape] |= {(watch.namespace, question.stable), (watch.namespace, question.candidate)}
-            else:
+            elif isinstance(question, ThresholdQuestion):
                 values[question.query] = Query(text=question.query, about=f"gate {question.gate} of {watch.candidate}")
     freshness: dict[Counter, Query] = {}
     for source in sorted({shape.source for shape in revisions}):
@@ -131,8 +138,23 @@ def plan(watches: Iterable[Watch], labels: Labels = Labels()) -> Plan:
         freshness=freshness,
         events={shape: _events(shape, sorted(asked), labels) for shape, asked in events.items()},
         values=values,
+        inspected=_inspected(watches, labels),
         past=_past(watches, labels),
     )
+
+
+def _inspected(watches: Iterable[Watch], labels: Labels) -> dict[type[Inspected], Query]:
+    asking: dict[type[Inspected], list[Watch]] = defaultdict(list)
+    for watch in watches:
+        for kind in {type(one) for one in watch.questions if isinstance(one, Inspected)}:
+            asking[kind].append(watch)
+    found = {}
+    for kind, those in asking.items():
+        build = distributions.served if kind is ServedQuestion else distributions.predictions
+        whose = _who([(watch.namespace, watch.candidate or watch.stable) for watch in those])
+        text = build(those, namespace=labels.namespace, pod=labels.pod)
+        found[kind] = Query(text=text, about=f"what the inspectors of {whose} count")
+    return found
 
 
 def span(watch: Watch) -> Span | None:
@@ -147,7 +169,7 @@ def span(watch: Watch) -> Span | None:
 def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
     """What a person pastes into Prometheus to see what the gate saw of one revision: failed and all, or the buckets."""
     if shape.source == "Gateway":
-        arm = _matcher(CLUSTER, f"service/{_literal(namespace)}/{_literal(revision)}/.+")
+        arm = matcher(CLUSTER, f"service/{literal(namespace)}/{literal(revision)}/.+")
     else:
         told_by = labels.revision if shape.source == "Runtime" else REPLAYED
         arm = f"{labels.namespace}={quoted(namespace)},{told_by}={quoted(revision)}"
@@ -169,6 +191,9 @@ def pasted(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Lab
         return asked.shape.total.within(
             Matcher(asked.shape.label, "=", value), Matcher(labels.namespace, "=", namespace)
         )
+    if isinstance(asked, Inspected):
+        owner = f"{labels.namespace}={quoted(namespace)},{REPLAYED}={quoted(revision)}"
+        return f"sum by (output,le) (pointsman_inspector_predictions_bucket{{{owner}}})"
     shape = asked.stable if arm == "stable" else asked.candidate
     return promql(shape, namespace=namespace, revision=revision, labels=labels)[-1]
 
@@ -176,19 +201,19 @@ def pasted(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Lab
 def _events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
     """Each series of the user's counters, and when it was scraped; nothing is summed: each is a counter of its own."""
     total = shape.total.within(*_arms_of_events(shape, pairs, labels))
-    parts = (*_rising_events(shape, pairs, labels), _mark(f"timestamp({total})", SCRAPED))
+    parts = (*_rising_events(shape, pairs, labels), mark(f"timestamp({total})", SCRAPED))
     return Query(text=" or ".join(parts), about=f"{shape.total.metric} of {_who(pairs)}")
 
 
 def _rising_events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> tuple[str, str]:
     arms = _arms_of_events(shape, pairs, labels)
-    return shape.total.within(*arms), _mark(shape.bad.within(*arms), FAILED)
+    return shape.total.within(*arms), mark(shape.bad.within(*arms), FAILED)
 
 
 def _arms_of_events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> tuple[Matcher, Matcher]:
     return (
-        Matcher(labels.namespace, "=~", _union(namespace for namespace, _ in pairs)),
-        Matcher(shape.label, "=~", _union(value for _, value in pairs)),
+        Matcher(labels.namespace, "=~", union(namespace for namespace, _ in pairs)),
+        Matcher(shape.label, "=~", union(value for _, value in pairs)),
     )
 
 
@@ -202,13 +227,13 @@ def _counters(shape: Shape, pairs: Sequence[tuple[str, str]], labels: Labels) ->
     parts = _rising(shape, arms, labels)
     if shape.source == "Gateway":
         present = f"{_CLUSTER_GAUGE}{{{arms}}}"
-        parts.append(_mark(present, PRESENT))
-        parts.append(_mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
+        parts.append(mark(present, PRESENT))
+        parts.append(mark(f"(timestamp({_UPTIME}) - {_UPTIME}) and on {_TARGET} {present}", STARTED))
     elif shape.source == "Inspector":
         present = _inspectors(pairs, labels)
         named = f'label_replace({present},"{REPLAYED}","$1","candidate","(.*)")'
-        parts.append(_mark(named, PRESENT))
-        parts.append(_mark(f"process_start_time_seconds and on {_TARGET} {present}", STARTED))
+        parts.append(mark(named, PRESENT))
+        parts.append(mark(f"process_start_time_seconds and on {_TARGET} {present}", STARTED))
     return Query(text=" or ".join(parts), about=f"{shape.metric} of {_who(pairs)}")
 
 
@@ -228,9 +253,9 @@ def _rising(shape: Shape, arms: str, labels: Labels) -> list[str]:
         f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)
     ]
     if shape.counts_requests:
-        parts.append(_mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
+        parts.append(mark(f"sum by ({by}) ({_select(shape.metric, arms, shape.match, shape.failed)})", FAILED))
     if shape.source == "Runtime":
-        parts.append(_mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
+        parts.append(mark(f"max by ({by}) (process_start_time_seconds{{{arms}}})", STARTED))
     return parts
 
 
@@ -287,14 +312,14 @@ def _runtime_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
 
     An instant query stamps its samples with its own time: only `timestamp` of a plain selector tells the scrape's.
     """
-    named = _matcher(labels.pod, f"(?:{_union(revision for _, revision in pairs)})-.+")
+    named = matcher(labels.pod, f"(?:{union(revision for _, revision in pairs)})-.+")
     unlabelled = f"{named},{labels.revision}={quoted('')}"
-    revisions = _matcher(labels.revision, _union(revision for _, revision in pairs))
+    revisions = matcher(labels.revision, union(revision for _, revision in pairs))
     nowhere = f"{revisions},{labels.namespace}={quoted('')}"
     parts = (
         _up(_pods(pairs, labels)),
-        _mark(_up(unlabelled), UNLABELLED),
-        _mark(_up(nowhere), NOWHERE),
+        mark(_up(unlabelled), UNLABELLED),
+        mark(_up(nowhere), NOWHERE),
     )
     return Query(text=" or ".join(parts), about=f"up of {_who(pairs)}")
 
@@ -312,7 +337,7 @@ def _inspector_up(pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:
 
 def _inspectors(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
     """The inspectors that replay to these revisions as candidates."""
-    return f"{_INSPECTOR}{{{_revisions(pairs, labels, 'candidate')}}}"
+    return f"{INFO}{{{_revisions(pairs, labels, 'candidate')}}}"
 
 
 def _gateway_up(pairs: Sequence[tuple[str, str]]) -> Query:
@@ -325,7 +350,7 @@ def _up(matchers: str) -> str:
 
 
 def _select(metric: str, arms: str, *matchers: Matchers) -> str:
-    further = [_matcher(name, pattern) for group in matchers for name, pattern in group]
+    further = [matcher(name, pattern) for group in matchers for name, pattern in group]
     return f"{metric}{{{','.join([arms, *further])}}}"
 
 
@@ -335,31 +360,14 @@ def _pods(pairs: Sequence[tuple[str, str]], labels: Labels) -> str:
 
 
 def _revisions(pairs: Sequence[tuple[str, str]], labels: Labels, label: str) -> str:
-    namespaces = _matcher(labels.namespace, _union(namespace for namespace, _ in pairs))
-    return f"{namespaces},{_matcher(label, _union(revision for _, revision in pairs))}"
+    namespaces = matcher(labels.namespace, union(namespace for namespace, _ in pairs))
+    return f"{namespaces},{matcher(label, union(revision for _, revision in pairs))}"
 
 
 def _clusters(pairs: Sequence[tuple[str, str]]) -> str:
     """Envoy Gateway's name of a Service with mergeBackends: service/<namespace>/<service>/<port>/<port name>."""
-    services = _union(f"{namespace}/{revision}" for namespace, revision in pairs)
-    return _matcher(CLUSTER, f"service/(?:{services})/.+")
-
-
-def _mark(expression: str, part: str) -> str:
-    return f'label_replace({expression},"{PART}","{part}","","")'
-
-
-def _matcher(label: str, pattern: str) -> str:
-    return f"{label}=~{quoted(pattern)}"
-
-
-def _union(values: Iterable[str]) -> str:
-    return "|".join(_literal(value) for value in sorted(set(values)))
-
-
-def _literal(value: str) -> str:
-    r"""The value as RE2 that matches just it: what Go's regexp.QuoteMeta escapes (`re.escape` also escapes `-`, needlessly)."""
-    return "".join(f"\\{character}" if character in r"\.+*?()|[]{}^$" else character for character in value)
+    services = union(f"{namespace}/{revision}" for namespace, revision in pairs)
+    return matcher(CLUSTER, f"service/(?:{services})/.+")
 
 
 def _who(pairs: Sequence[tuple[str, str]]) -> str:

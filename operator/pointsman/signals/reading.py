@@ -64,6 +64,45 @@ Newcomers: TypeAlias = Literal["Baseline", "FromZero"]
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """How the values of an output or a feature are counted.
+
+    edges       of numbers: finite upper edges of bins, rising; the last bin holds what is over the last edge
+    categories  of everything else; the last bin holds all others
+    """
+
+    name: str
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What one process has counted of an output or a feature since it started.
+
+    counts   of each bin, one more than there are edges or categories
+    missing  values that were not there, or no number among numbers
+    norm     the share over an edge, or of a category (all others are `other`): what is expected, and how far it may be
+             from that, fractions; of bins that say the same one is left, and none where the process has no reference
+    """
+
+    scale: Scale
+    counts: tuple[int, ...]
+    missing: int = 0
+    norm: Mapping[float | str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the inspector of a version that serves alone has counted since it started."""
+
+    pod: str
+    started: float | None
+    features: tuple[Distribution, ...]
+    predictions: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Both arms of one gate.
 
@@ -71,6 +110,8 @@ class Counts:
     note       a sentence where no pod of either arm has a matching series
     newcomers  what counts of a counter that is met after the first look and does not say since when it counts: nothing
                before the look after (Baseline), or all of it (FromZero)
+    outputs    PredictionDrift: whose bins the cells are, one after the other, each cell with all those before it; `edges`
+               number them
     """
 
     edges: tuple[float, ...]
@@ -78,6 +119,7 @@ class Counts:
     candidate: ArmCounts
     note: str | None = None
     newcomers: Newcomers = "Baseline"
+    outputs: tuple[Scale, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +129,7 @@ class Measured:
     values: tuple[float, ...]
 
 
-Answered: TypeAlias = Counts | Measured | NoData | Faulty
+Answered: TypeAlias = Counts | Served | Measured | NoData | Faulty
 
 
 Whole: TypeAlias = npt.NDArray[np.int64]
@@ -141,8 +183,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One active rollout: the two revisions (by name) and what to ask about them.
+    """One active rollout, or a version that serves alone: the revisions (by name) and what to ask about them.
 
+    candidate    "" where a version serves alone
     stale_after  how old the newest scrape may be
     calibrate    read also what stable's pods counted in this long before the look; for a rollout's first look
     interval     between two looks, and the shortest interval of what is read of the past
