@@ -255,14 +255,14 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
     if draft.evidence.looked_at is None:
         return
     revision, rollout = running
-    records = [wording.gate_record(gate) for gate in draft.balance.gates]
-    stored = draft.record(revision)
     saved = draft.evidence.saved_at or rollout.started_at
     due = not timedelta() <= draft.now - saved < SAVE_EVERY  # the clock may have been set back
     behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return
     draft.evidence = draft.evidence.saved(draft.now)
+    records = [wording.gate_record(gate) for gate in draft.balance.gates]  # works out what is still needed
+    stored = draft.record(revision)
     attempts = [
         one.model_copy(update={"gates": records}) if one.attempt == rollout.attempt else one for one in stored.attempts
     ]
