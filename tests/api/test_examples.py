@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,40 +109,3 @@ def test_the_api_server_takes_the_pods(crds: Cluster, spec: ModelDeploymentSpec)
     crds.kubectl(
         "create", "--dry-run=server", "--validate=strict", "-f", "-", "-o", "name", stdin=json.dumps(deployment)
     )
-
-
-INFER, INFER_VERSION = "/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{model_version}/infer"
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "requests", "failures", "timed"),
-    [
-        (INFER, "200", True, False, True),
-        (INFER_VERSION, "200", True, False, True),
-        (INFER, "500", True, True, False),  # failures are quick: they are not evidence of speed
-        (INFER, "422", True, False, False),  # the caller's fault
-        ("/v2/health/ready", "200", False, False, False),
-        ("/v2/models/{model_name}/ready", "200", False, False, False),  # a probe on the model's own path
-        ("/v2/models/{model_name}", "404", False, False, False),
-    ],
-)
-def test_the_mlserver_profile_counts_inference_only(
-    path: str,
-    status: str,
-    requests: bool,  # noqa: FBT001  the cases of the table
-    failures: bool,  # noqa: FBT001
-    timed: bool,  # noqa: FBT001
-) -> None:
-    """The series are MLServer 1.7.1's own: its `path` is the route's template, braces included."""
-    metrics = RUNTIME_SPECS["mlserver"].metrics
-    assert metrics is not None
-    assert metrics.requests is not None
-    assert metrics.latency is not None
-    series = {"app_name": "mlserver", "method": "POST", "path": path, "status_code": status}
-
-    def counts(*matchers: dict[str, str] | None) -> bool:
-        return all(re.fullmatch(regex, series[label]) for given in matchers for label, regex in (given or {}).items())
-
-    assert counts(metrics.requests.match) is requests
-    assert counts(metrics.requests.match, metrics.requests.failed) is failures
-    assert counts(metrics.latency.match) is timed

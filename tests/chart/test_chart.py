@@ -62,7 +62,7 @@ def test_the_crds_are_the_generated_ones() -> None:
         ),
         ("image.name=x", "at '/image': additional properties 'name' not allowed"),
         ("storageInitializer.image=", "at '/storageInitializer/image': '' does not match pattern"),
-        ("runtimes.vllm.enabled=true", "at '/runtimes': additional properties 'vllm' not allowed"),
+        ("runtimes.vlm.enabled=true", "at '/runtimes': additional properties 'vlm' not allowed"),
         ("podMonitor.interval=often", "at '/podMonitor/interval': 'often' does not match pattern"),
         ("prometeus.url=http://x", "additional properties 'prometeus' not allowed"),
     ],
@@ -102,13 +102,22 @@ def test_the_operators_image_is_pulled_with_the_secrets_of_the_values_and_so_is_
 
 
 def test_the_catalogue_takes_the_image_of_the_values(helm: Helm) -> None:
-    runtime = only(helm.render("runtimes.mlserver.image=mirror/mlserver:1"), "ModelRuntime")
-    images = {it["name"]: it["image"] for it in runtime["spec"]["template"]["spec"]["containers"]}
-    assert images["model"] == "mirror/mlserver:1"
+    for runtime in ("mlserver", "tensorflow-serving"):
+        objects = helm.render(f"runtimes.{runtime}.image=mirror/it:1")
+        images = {
+            obj["metadata"]["name"]: container.get("image")
+            for obj in objects
+            if obj["kind"] == "ModelRuntime"
+            for container in obj["spec"]["template"]["spec"]["containers"]
+        }
+        assert [name for name, image in images.items() if image == "mirror/it:1"] == [runtime]
 
 
 def test_the_catalogue_can_be_left_out(helm: Helm) -> None:
-    kinds = {obj["kind"] for obj in helm.render("runtimes.mlserver.enabled=false", "policies.standard.enabled=false")}
+    everything = {obj["metadata"]["name"] for obj in helm.render() if obj["kind"] == "ModelRuntime"}
+    assert everything == {file.stem for file in (CHART / "runtimes").glob("*.yaml")}
+    off = [f"runtimes.{name}.enabled=false" for name in everything]
+    kinds = {obj["kind"] for obj in helm.render(*off, "policies.standard.enabled=false")}
     assert not kinds & {"ModelRuntime", "RolloutPolicy"}
 
 
@@ -118,8 +127,12 @@ def test_the_pod_monitor_copies_the_labels_that_separate_the_arms(helm: Helm) ->
     monitor, inspectors = (obj for obj in objects if obj["kind"] == "PodMonitor")
     assert {one["metadata"]["labels"]["release"] for one in (monitor, inspectors)} == {"kps"}
     assert monitor["spec"]["podTargetLabels"] == ["pointsman.dev/deployment", "pointsman.dev/revision"]
-    runtime = only(helm.render(), "ModelRuntime")
-    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == runtime["spec"]["metrics"]["port"]
+    # The port and the path that the operator writes on the pods: those of runtimes differ.
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert "port" not in endpoint
+    port, path = endpoint["relabelings"]
+    assert (port["action"], port["targetLabel"]) == ("keepequal", "__meta_kubernetes_pod_annotation_prometheus_io_port")
+    assert path["sourceLabels"] == ["__meta_kubernetes_pod_annotation_prometheus_io_path"]
     pod = EXAMPLES["churn-inspector"]["spec"]["template"]
     assert inspectors["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     assert set(inspectors["spec"]["podTargetLabels"]) <= set(pod["metadata"]["labels"])
