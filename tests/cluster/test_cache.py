@@ -138,10 +138,17 @@ def test_what_nobody_reads_is_not_kept() -> None:
     assert kept["spec"] == {"gatewayClassName": "eg"}
     assert "status" not in kept
     features = [{"name": "HTTPRouteRequestMirror"}]
-    cache.put(obj(GATEWAY_CLASS, "eg", spec={}, status={"conditions": [{}], "supportedFeatures": features}))
+    cache.put(
+        obj(
+            GATEWAY_CLASS,
+            "eg",
+            spec={"controllerName": "it", "parametersRef": {}},
+            status={"conditions": [{}], "supportedFeatures": features},
+        )
+    )
     kept = cache.get(GATEWAY_CLASS, "", "eg")
     assert kept is not None
-    assert "spec" not in kept
+    assert kept["spec"] == {"controllerName": "it"}
     assert kept["status"] == {"supportedFeatures": features}
     cache.put(obj(AUTOSCALER, "churn-1", spec={"minReplicas": 2}, status={"currentMetrics": [{}]}))
     assert "status" not in (cache.get(AUTOSCALER, "ml", "churn-1") or {"status": "none is kept"})

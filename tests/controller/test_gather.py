@@ -17,6 +17,7 @@ from pointsman.cluster.kinds import (
     WORKLOAD,
 )
 from pointsman.controller.claims import Claims
+from pointsman.controller.gateways import features_of
 from pointsman.controller.gather import Gatherer
 from pointsman.controller.keys import deployment
 from pointsman.controller.memory import Memory
@@ -105,6 +106,17 @@ def test_what_its_gateways_class_says_it_can(status: Any, features: set[str] | N
         obj(GATEWAY_CLASS, "other", status={"supportedFeatures": [{"name": "Nothing"}]}),
     )
     assert scene.observe().gateways == {"gateways/models": Gateway(gateway_class="eg", features=features)}
+
+
+def test_what_is_known_of_a_class_that_says_nothing_counts() -> None:
+    def features(**status: Any) -> frozenset[str] | None:
+        return features_of(obj(GATEWAY_CLASS, "eg", spec={"controllerName": envoy}, status=status))
+
+    envoy = "gateway.envoyproxy.io/gatewayclass-controller"
+    assert features() == {"HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"}
+    assert features(supportedFeatures=[]) == set()
+    envoy = "example.com/gateway"
+    assert features() is None
 
 
 def test_refusals_are_believed_for_a_while() -> None:

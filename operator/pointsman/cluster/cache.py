@@ -43,7 +43,7 @@ _KEPT = (
 )
 _READ: dict[Kind, tuple[tuple[str, str | None], ...]] = {
     GATEWAY: (("spec", "gatewayClassName"),),
-    GATEWAY_CLASS: (("status", "supportedFeatures"),),
+    GATEWAY_CLASS: (("spec", "controllerName"), ("status", "supportedFeatures")),
     AUTOSCALER: (("spec", None),),
 }
 """What is read of an object beside its metadata, where that is not spec and status: a part, or one field of it."""

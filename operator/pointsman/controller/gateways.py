@@ -1,12 +1,17 @@
-"""What is known of Gateways: the class of each, and what that class says it can."""
+"""What is known of Gateways: the class of each, and what that class can."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pointsman.cluster.cache import Cache, Name
 from pointsman.cluster.kinds import GATEWAY, GATEWAY_CLASS, Json
+from pointsman.rollout.mirroring import MIRROR, MIRROR_PERCENT
 from pointsman.rollout.observed import Gateway
+
+_SILENT: Final = {"gateway.envoyproxy.io/gatewayclass-controller": frozenset({MIRROR, MIRROR_PERCENT})}
+"""What controllers can that write no supportedFeatures, by their names: Envoy Gateway 1.9 has switched that off."""
 
 
 def gateways(cache: Cache, names: Iterable[Name]) -> Mapping[str, Gateway]:
@@ -27,12 +32,12 @@ def class_of(gateway: Json) -> str:
 
 
 def features_of(gateway_class: Json) -> frozenset[str] | None:
-    """The features that a GatewayClass says it supports; None: it says nothing.
+    """The features that a GatewayClass says it supports, or is known to; None: it says nothing, and nobody knows.
 
     Objects with a name since Gateway API 1.2, plain strings before; what is neither is no feature.
     """
     listed = (gateway_class.get("status") or {}).get("supportedFeatures")
     if not isinstance(listed, list):
-        return None
+        return _SILENT.get(str((gateway_class.get("spec") or {}).get("controllerName")))
     names = (one.get("name") if isinstance(one, dict) else one for one in listed)
     return frozenset(name for name in names if isinstance(name, str))
