@@ -28,6 +28,7 @@ ADAPTER = f"{REGISTRY}/prometheus-adapter:{binaries.ADAPTER.pin('sigs.k8s.io/pro
 ENVOY = f"{REGISTRY}/envoy:v1.39.3"
 PYTHON = f"{REGISTRY}/python:3"
 MLSERVER = f"{REGISTRY}/mlserver:1.7.1"
+KSERVE = f"{REGISTRY}/kserve-sklearn:0.21.0"
 STORAGE_INITIALIZER = f"{REGISTRY}/storage-initializer:0.21.0"
 HERE = Path(__file__).with_name("containers")
 # What a Python program needs to run and to be installed; python3-venv brings pip.
@@ -162,6 +163,11 @@ def adapter() -> Image:
 def model_images() -> list[Image]:
     """What models need."""
     return [of_containerfile(MLSERVER), of_containerfile(STORAGE_INITIALIZER)]
+
+
+def kserve() -> Image:
+    """KServe's model server; loaded where somebody asks for it."""
+    return of_containerfile(KSERVE)
 
 
 def libraries(ldd: str) -> dict[str, Path]:

@@ -109,6 +109,7 @@ def values(operator: str) -> dict[str, str]:
         "gateway.metrics": "envoy-gateway",
         "storageInitializer.image": images.STORAGE_INITIALIZER,
         "runtimes.mlserver.image": images.MLSERVER,
+        "runtimes.kserve-sklearn.image": images.KSERVE,
     }
 
 
