@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from pointsman.api.modeldeployment import Phase
 from pointsman.controller.keys import Key
 from pointsman.controller.metrics import Metrics
+from pointsman.rollout.vigil import Vigil
 from tests.rollout.examples import serving
 from tests.rollout.world import World
 
@@ -41,6 +42,7 @@ def busy(world: World) -> Metrics:
     metrics.dropped()
     metrics.led()
     metrics.rollout(CHURN, world.running, world.plans[-1].weighed)
+    metrics.drift(CHURN, Vigil(revision="churn-1", kind="Model", evidence=2.0, level=1.0))
     return metrics
 
 
@@ -93,6 +95,7 @@ def test_a_rollout_is_seen_while_it_runs(world: World) -> None:
 def test_nothing_of_a_rollout_is_left_when_it_is_over(world: World) -> None:
     metrics = busy(world)
     metrics.rollout(CHURN, None, ())
+    metrics.drift(CHURN, None)
     assert b"churn" not in metrics.text()
     assert sum(sample.value for sample in family(metrics, "pointsman_rollouts").samples) == 0
 
@@ -106,3 +109,13 @@ def test_outcomes_are_there_before_the_first_of_them() -> None:
         if sample.name.endswith("_total")
     }
     assert counts == {"Promoted": 1, "RolledBack": 0, "Aborted": 0, "Superseded": 0}
+
+
+def test_drift_is_seen_while_a_version_is_watched(world: World) -> None:
+    metrics = busy(world)
+    found = {sample.labels["kind"]: sample.value for sample in family(metrics, "pointsman_drifted").samples}
+    assert found == {"Inputs": 0, "InputsAndPredictions": 0, "Predictions": 0, "Model": 1}
+    (evidence,) = family(metrics, "pointsman_drift_evidence_ratio").samples
+    assert evidence.value == 2.0
+    metrics.drift(CHURN, None)
+    assert family(metrics, "pointsman_drifted").samples == []

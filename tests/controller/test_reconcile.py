@@ -22,6 +22,7 @@ from pointsman.errors import Conflict, Terminal, Unavailable
 from pointsman.rollout.observed import Observed, Settings
 from pointsman.rollout.plan import Apply, Event, Plan
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Weighed
 from pointsman.signals.reading import Reading, Watch
 from tests.cluster.objects import model, obj, revision
@@ -58,6 +59,7 @@ class Scene:
     watched: list[Any] = field(default_factory=list)
     notes: list[Any] = field(default_factory=list)
     standing: tuple[Any, ...] = ()
+    vigil: Vigil | None = None
     outcomes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,6 +71,10 @@ class Scene:
 
     def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
         self.standing = (key, rollout, gates)
+
+    def drift(self, key: Key, vigil: Vigil | None) -> None:
+        assert key == KEY
+        self.vigil = vigil
 
     def ended(self, outcome: str) -> None:
         self.outcomes.append(outcome)

@@ -182,6 +182,9 @@ class Operator:
     def rollout(self, *_standing: object) -> None:
         """`Gauge.rollout`."""
 
+    def drift(self, _key: object, _vigil: object) -> None:
+        """`Gauge.drift`."""
+
     def ended(self, _outcome: object) -> None:
         """`Gauge.ended`."""
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from pointsman.api import names
 from pointsman.signals.own import EventsQuestion, ThresholdQuestion
 from pointsman.signals.profiles import PredictionsQuestion, Question, ServedQuestion
 from pointsman.signals.reading import (
     Answered,
     ArmCounts,
     Counts,
+    Distribution,
     Measured,
     NoData,
     Past,
     PodCount,
     Reading,
     Scale,
+    Served,
     Watch,
 )
 from tests.rollout.hour import past
@@ -32,6 +35,8 @@ EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, float("inf"))
 FAST = (0.1, 0.5, 0.3, 0.08, 0.015, 0.004, 0.001, 0.0, 0.0, 0.0)
 SCORES = (0.4, 0.3, 0.2, 0.1)
 """Shares of predictions up to .25, .5, .75 and over that."""
+AGES = (0.25, 0.25, 0.25, 0.25)
+"""Shares of requests with an age up to 20, 40, 60 and over that."""
 SLOW = (0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.08, 0.02, 0.0, 0.0)
 
 
@@ -68,6 +73,7 @@ class Replays:
     failed: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     scores: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    ages: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(len(AGES), dtype=np.int64))
     differ: int = 0
     compared: int = 0
 
@@ -94,6 +100,7 @@ class Surroundings(ABC):
         self.answers: dict[str, float] = {}  # to the queries of Threshold gates
         self.silent: set[str] = set()  # gates that Prometheus has no data for
         self.replays: dict[str, Replays] = {}  # by inspector
+        self.ages: tuple[float, ...] | None = AGES  # of the users' requests; None: they have no age
         self.born = 0
         self.served: dict[str, int] = {}
         self.sold: dict[str, tuple[int, int]] = {}  # bad ones and all, as somebody else counts them
@@ -230,29 +237,32 @@ class Surroundings(ABC):
         filters = route["spec"]["rules"][0].get("filters", ()) if route is not None else ()
         for applied in filters:
             copies = applied["requestMirror"]
-            name, stable = copies["backendRef"]["name"], self._stable()
+            name = copies["backendRef"]["name"]
             pods = self.ready(name)
             if not pods:
                 continue
             label = self.found("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
-            candidate = json.loads(label)["candidate"]["revision"]
-            seen = self.replays.setdefault(name, Replays(started=pods[0].created))
+            told = json.loads(label)
+            seen = self.replays.get(name)
+            if seen is None or seen.started != pods[0].created:
+                seen = self.replays[name] = Replays(started=pods[0].created)
             count = int(self.rng.poisson(self.rps * seconds * copies.get("percent", 100) / 100))
             answered = count
-            for revision in (stable, candidate):
+            if self.ages is not None:
+                seen.ages += self.rng.multinomial(count, self.ages)
+            both = [told[arm]["revision"] for arm in ("stable", "candidate") if arm in told]
+            for revision in both:
                 how = self._how(revision)
                 failed = int(self.rng.binomial(count, how.failures if self.ready(revision) else 1.0))
                 answered = min(answered, count - failed)
                 seen.failed[revision] = seen.failed.get(revision, 0) + failed
                 seen.buckets[revision] = seen.buckets.get(revision, 0) + self.rng.multinomial(count, how.latency)
-            for revision in (stable, candidate):
+            for revision in both:
                 predicted = self.rng.multinomial(answered, self._how(revision).scores)
                 seen.scores[revision] = seen.scores.get(revision, 0) + predicted
-            seen.compared += answered
-            seen.differ += int(self.rng.binomial(answered, self._how(candidate).differs))
-
-    def _stable(self) -> str:
-        return max(self.shares().items(), key=lambda one: one[1])[0]
+            if len(both) > 1:
+                seen.compared += answered
+                seen.differ += int(self.rng.binomial(answered, self._how(both[1]).differs))
 
     # -- Prometheus
 
@@ -275,6 +285,7 @@ class Surroundings(ABC):
                 gates[question.gate] = self._replayed(watch, "PredictionDrift")
                 continue
             if isinstance(question, ServedQuestion):
+                gates[question.gate] = self._alone(watch.stable)
                 continue
             if question.stable.source == "Inspector":
                 gates[question.gate] = self._replayed(watch, question.stable.signal)
@@ -303,6 +314,33 @@ class Surroundings(ABC):
         edges = {"Latency": EDGES, "PredictionDrift": (0.0, 1.0, 2.0, float("inf"))}.get(signal, ())
         outputs = (Scale("score", edges=(0.25, 0.5, 0.75)),) if signal == "PredictionDrift" else ()
         return Counts(edges=edges, stable=arms[0], candidate=arms[1], outputs=outputs)
+
+    def _alone(self, stable: str) -> Answered:
+        """What the inspector of a version that serves alone counts; with a reference also what that expects."""
+        name = names.inspector(stable)
+        seen, pods = self.replays.get(name), self.ready(name)
+        if seen is None or not pods:
+            return NoData("Prometheus has no target for the inspector")
+        label = self.found("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+        scales = Scale("/age", edges=(20.0, 40.0, 60.0)), Scale("score", edges=(0.25, 0.5, 0.75))
+        expected: list[dict[float | str, tuple[float, float]]] = [{}, {}]
+        if "tolerance" in json.loads(label):
+            expected = [
+                {
+                    edge: (1 - below, json.loads(label)["tolerance"])
+                    for edge, below in zip(scale.edges, np.cumsum(shares)[:-1], strict=True)
+                }
+                for scale, shares in zip(scales, (AGES, SCORES), strict=True)
+            ]
+        age, score = (
+            Distribution(scale=scale, counts=tuple(int(n) for n in counts), norm=norm)
+            for scale, counts, norm in zip(
+                scales, (seen.ages, seen.scores.get(stable, np.zeros(4))), expected, strict=True
+            )
+        )
+        if self.ages is None:
+            age = replace(age, missing=int(sum(score.counts)))
+        return Served(pod=pods[0].name, started=seen.started.timestamp(), features=(age,), predictions=(score,))
 
     def _events(self, watch: Watch) -> Counts:
         """As a shop's pod counts them: those that the models answered and those that they failed."""

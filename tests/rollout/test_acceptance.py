@@ -216,7 +216,6 @@ SPEAKING = {"mlserver": runtime(protocol="OpenInference")}
         ),
         ({**with_rollout(watch={}), "traffic": None}, SPEAKING, "ShadowUnanswerable", "watch mirrors requests"),
         (SHADOWED, {"mlserver": MLSERVER}, "ProtocolUnknown", "(or KServeV1, OpenAI, Json) in ModelRuntime mlserver"),
-        (with_rollout(watch={}), SPEAKING, "NotSupported", "does not carry out watch yet"),
         (
             with_rollout(notify=[{"webhook": {"url": "https://hooks.example.com"}, "on": ["Drifted"]}]),
             SPEAKING,

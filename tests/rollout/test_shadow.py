@@ -95,13 +95,13 @@ def test_predictions_that_keep_their_distribution_are_proven_in_the_shadow() -> 
 
 
 def test_predictions_that_move_are_harm_and_it_is_said_which_and_how_far() -> None:
-    behaviour = {"2": Behaviour(scores=(0.25, 0.3, 0.2, 0.25))}
+    behaviour = {"2": Behaviour(scores=(0.4, 0.3, 0.05, 0.25))}
     world = shadowing(SHADOW, CANARY, gates=[ERRORS, SCORES], behaviour=behaviour)
     course = seen(world)
     assert world.outcomes == [("2", "RolledBack", "Harm")]
     assert world.status.history[0].gate == "scores"
     assert re.search(
-        r"scores: Harm: score over 0.25: 7\d(\.\d)? % of the candidate's predictions, \d+(\.\d)? % of stable's: proven that a tail of"
+        r"scores: Harm: score over 0.75: 2\d(\.\d)? % of the candidate's predictions, \d+(\.\d)? % of stable's: proven that a tail of"
         r" the predictions moved by more than 5 points",
         world.status.history[0].message,
     )

@@ -21,6 +21,7 @@ from pointsman.rollout.identity import revision_name
 from pointsman.rollout.observed import Deployment, Gateway, Holder, Observed, Pod, Revision, Runtime, Settings
 from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.signals.reading import Reading, Watch
 from tests.rollout.surroundings import START, Surroundings
 
@@ -61,6 +62,7 @@ class World(Surroundings):
         self.generation = 1
         self.version = 0
         self.evidence: Evidence | None = None
+        self.vigil: Vigil | None = None
         self.watch: Watch | None = None
         self.interval = timedelta(seconds=10)
         self.wake: datetime | None = None
@@ -167,6 +169,7 @@ class World(Surroundings):
             holder=self.holder,
             refusals=self.refusals,
             evidence=self.evidence,
+            vigil=self.vigil,
             reading=reading,
         )
         return replace(seen, pods={name: self._pods(name) for name in pods_wanted(seen)})
@@ -237,7 +240,7 @@ class World(Surroundings):
             try:
                 self.carry_out(plan)
             except Crash:
-                self.evidence, self.watch, self.dirty = None, None, True
+                self.evidence, self.vigil, self.watch, self.dirty = None, None, None, True
                 return
             except (Conflict, Rejected):
                 self.dirty = True
@@ -251,7 +254,7 @@ class World(Surroundings):
         """The plan's writes in its order."""
         self.plans.append(plan)
         self.ours.clear()
-        self.evidence = plan.evidence
+        self.evidence, self.vigil = plan.evidence, plan.vigil
         for write in (*plan.lower, *plan.prepare):
             self._write(write)
         for name, status in plan.revisions.items():
@@ -273,7 +276,7 @@ class World(Surroundings):
         kept, self.watchers, self.plans, forks, self.forks = (self.watchers, self.plans), [], [], self.forks, None
         other = copy.deepcopy(self)
         (self.watchers, self.plans), self.forks = kept, forks
-        other.evidence, other.watch, other.dirty = None, None, True
+        other.evidence, other.vigil, other.watch, other.dirty = None, None, None, True
         return other
 
     def _count(self, kind: str, name: str) -> None:

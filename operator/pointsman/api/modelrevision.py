@@ -120,4 +120,7 @@ class ModelRevisionStatus(ApiModel):
     evidence: Annotated[str, Field(max_length=EVIDENCE_LIMIT)] | None = Field(
         None, description="Resumable evidence of the running attempt; opaque."
     )
+    drift: Annotated[str, Field(max_length=EVIDENCE_LIMIT)] | None = Field(
+        None, description="What is known of it as the version that serves alone, where it is watched; opaque."
+    )
     looked_at: Time | None = Field(None, description="The last look that `evidence` contains.")

@@ -75,6 +75,7 @@ class Gatherer:
             holder=self._claims.holder(key.owner),
             refusals=memory.refused(now),
             evidence=memory.evidence,
+            vigil=memory.vigil,
             reading=memory.reading,
         )
 

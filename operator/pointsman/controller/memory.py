@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pointsman.cluster.kinds import Json
 from pointsman.controller.keys import Key
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.signals.reading import Reading
 
 _COUNTER = "deployment.kubernetes.io/revision"  # the Deployment controller's, a moment after every change of ours
@@ -40,6 +41,7 @@ class Memory:
     """Of one ModelDeployment."""
 
     evidence: Evidence | None = None
+    vigil: Vigil | None = None
     reading: Reading | None = None
     refusals: dict[str, Refusal] = field(default_factory=dict)
     settled: dict[tuple[str, str], Settled] = field(default_factory=dict)  # by kind and name

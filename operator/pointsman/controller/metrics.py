@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,11 +16,14 @@ from prometheus_client.registry import Collector
 from pointsman.api.modeldeployment import Outcome, Phase, RolloutStatus
 from pointsman.api.values import WHOLE, basis_points
 from pointsman.controller.keys import Key
+from pointsman.evidence.drift import Kind
+from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Weighed
 
 _WRITES = frozenset({"create", "apply", "patch", "update", "delete"})
 _BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _OF_ROLLOUT: Final = ("namespace", "name")
+_KINDS: Final = tuple(kind for kind in get_args(Kind) if kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,39 @@ class Rollouts(Collector):
         yield from (verdict, harm, safety)
 
 
+class Vigils(Collector):
+    """The versions that serve alone and are watched."""
+
+    def __init__(self) -> None:
+        self._vigils: dict[Key, Vigil] = {}
+
+    def keep(self, key: Key, vigil: Vigil | None) -> None:
+        """What is known now; None: nothing is watched any more."""
+        if vigil is None:
+            self._vigils.pop(key, None)
+        else:
+            self._vigils[key] = vigil
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One family a question."""
+        drifted = GaugeMetricFamily(
+            "pointsman_drifted",
+            "1 for what has left its norm while a version serves alone.",
+            labels=(*_OF_ROLLOUT, "kind"),
+        )
+        evidence = GaugeMetricFamily(
+            "pointsman_drift_evidence_ratio",
+            "Evidence of drift, log e, as a share of what raises an alarm.",
+            labels=_OF_ROLLOUT,
+        )
+        for key, vigil in self._vigils.items():
+            for kind in _KINDS:
+                drifted.add_metric([key.namespace, key.name, kind], int(vigil.kind == kind))
+            if math.isfinite(vigil.evidence) and math.isfinite(vigil.level):
+                evidence.add_metric([key.namespace, key.name], vigil.evidence / vigil.level)
+        yield from (drifted, evidence)
+
+
 class Watches(Collector):
     """How long ago each watch was heard of."""
 
@@ -102,6 +139,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._rollouts = Rollouts()
         self.registry.register(self._rollouts)
+        self._vigils = Vigils()
+        self.registry.register(self._vigils)
         self._reconciles = self._counter(
             "pointsman_reconciles", "Reconciles by result: ok, conflict, retry or crash.", "result"
         )
@@ -144,6 +183,10 @@ class Metrics:
     def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
         """Where a ModelDeployment's rollout stands; None: none runs."""
         self._rollouts.keep(key, rollout, gates)
+
+    def drift(self, key: Key, vigil: Vigil | None) -> None:
+        """What is known of a version that serves alone; None: none is watched."""
+        self._vigils.keep(key, vigil)
 
     def ended(self, outcome: Outcome) -> None:
         """A rollout has ended."""

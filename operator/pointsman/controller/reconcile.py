@@ -29,6 +29,7 @@ from pointsman.errors import Conflict, Terminal
 from pointsman.rollout.arms import is_inspector
 from pointsman.rollout.observed import Observed, Pod
 from pointsman.rollout.plan import Event, Plan
+from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Weighed
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,9 @@ class Gauge(Protocol):
 
     def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
         """Where a ModelDeployment's rollout stands; None: none runs."""
+
+    def drift(self, key: Key, vigil: Vigil | None) -> None:
+        """What is known of a version that serves alone; None: none is watched."""
 
     def ended(self, outcome: Attempted) -> None:
         """A rollout has ended."""
@@ -132,6 +136,7 @@ class Reconciler:
         self._world.memories.forget(key)
         self._world.looks.watch(key, None, None)
         self._world.gauge.rollout(key, None, ())
+        self._world.gauge.drift(key, None)
         return Done(gone=True)
 
     def _observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
@@ -191,13 +196,14 @@ class Reconciler:
         self._event(key, event.type, reason=event.reason, message=event.message, action=event.action)
 
     def _conclude(self, key: Key, memory: Memory, observed: Observed, plan: Plan) -> None:
-        memory.evidence = plan.evidence
+        memory.evidence, memory.vigil = plan.evidence, plan.vigil
         memory.fallen = frozenset()
         if memory.reading is observed.reading:  # else a newer one has come meanwhile
             memory.reading = None
         self._world.looks.watch(key, plan.watch, plan.interval)
         status = plan.status or observed.deployment.status
         self._world.gauge.rollout(key, status.rollout, plan.weighed)
+        self._world.gauge.drift(key, plan.vigil)
 
     def _event(self, key: Key, type_: Literal["Normal", "Warning"], *, reason: str, message: str, action: str) -> None:
         obj = self._world.cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)

@@ -214,6 +214,11 @@ def fold(watch: Watch, state: DriftState, look: DriftLook) -> DriftState:
     return DriftState(tracks, since)
 
 
+def interrupted(state: DriftState) -> DriftState:
+    """Return the state before the first look at another process, whose counts say nothing about those of the one before."""
+    return replace(state, tracks=tuple(replace(one, last=np.full_like(one.last, -1)) for one in state.tracks))
+
+
 def drifted(state: DriftState) -> Flags:
     """Return where the alarm is raised, of the batch's shape: from an average of A on, until it is under the root of A."""
     return ~np.isnan(state.since)

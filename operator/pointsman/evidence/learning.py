@@ -91,6 +91,11 @@ def fold(lesson: Lesson, state: LearningState, look: DriftLook) -> LearningState
     )
 
 
+def interrupted(state: LearningState) -> LearningState:
+    """Return the state before the first look at another process, whose counts say nothing about those of the one before."""
+    return replace(state, taught=tuple(replace(one, last=np.full_like(one.last, -1)) for one in state.taught))
+
+
 def complete(state: LearningState) -> bool:
     """Return whether a week has passed and every hour of it was looked at."""
     return bool(state.until - state.began >= WEEK and (state.looked > 0).all())

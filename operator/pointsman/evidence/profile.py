@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointsman.evidence.bins import Bins
+from pointsman.evidence.bins import OTHER, Bins
 from pointsman.evidence.model import Integers, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 HOURS = 168
 """Hours of a week, the first from midnight to one on Monday, UTC."""
@@ -144,6 +144,33 @@ def _wander(shares: Numbers, sampling: Numbers, requests: Numbers) -> Numbers:
     middle = np.nanmedian(np.where(some, ratio, 0.0), axis=-2, keepdims=True) / _CHI_MEDIAN
     typical = np.nanmean(np.where(some, np.where(seen, chance, np.nan), 0.0), axis=-2, keepdims=True)
     return np.asarray(np.maximum(middle - 1, 0.0) * typical / _ALIKE)
+
+
+def told(bins: Bins, expected: Mapping[float | str, tuple[float, float]]) -> Norm:
+    """Return the norm of one moment, as somebody else worked it out.
+
+    Args:
+        bins: of the counts.
+        expected: by edge the share over it, by category its own (all others are ``other``): and how far it may be from it.
+
+    Raises:
+        ValueError: nothing is expected at any edge, or of any category.
+    """
+    if bins.categories:
+        keys: list[float | str] = [one for one in bins.categories if one in expected]
+        places = {name: place for place, name in enumerate(keys)}
+        groups = tuple(places.get(one, len(keys)) for one in (*bins.categories, OTHER))
+        kept = Bins(bins.name, categories=tuple(map(str, keys)))
+        keys.append(OTHER)
+    else:
+        edges = [edge for edge in bins.edges if edge in expected]
+        groups = tuple(sum(kept < edge for kept in edges) for edge in (*bins.edges, np.inf))
+        kept, keys = Bins(bins.name, edges=tuple(edges)), list(edges)
+    shares, allowed = (np.array([expected.get(key, (0.0, 1.0))[i] for key in keys]) for i in (0, 1))
+    shares = np.clip(shares, _LEAST, 1 - _LEAST)
+    return Norm(
+        kept, groups, np.concatenate([shares, 1 - shares])[None, :], np.concatenate([allowed, allowed])[None, :]
+    )
 
 
 def coarse(bins: Bins, counts: Integers) -> tuple[Bins, tuple[int, ...]]:

@@ -50,6 +50,7 @@ class Inspection:
     candidate  the revision that is compared with stable; None: stable's own inputs and answers are watched
     model      whose reference has the scales: the candidate's, or stable's where it is watched
     compare    complete: with the protocol
+    tolerance  how far a tail may move that is watched, a fraction
     warmup     requests replayed first that are not counted
     """
 
@@ -61,6 +62,7 @@ class Inspection:
     model: Model
     compare: Compare
     slices: Slices | None = None
+    tolerance: float | None = None
     warmup: int = 0
 
     @property
@@ -87,7 +89,7 @@ def assignment(inspection: Inspection) -> Json:
         "features": list(compare.features or ()),
         **({} if slices is None else {"slices": slices.dump()}),
         "forwardHeaders": list(compare.forward_headers or ()),
-        **reference(inspection.model).told,
+        **_told(inspection),
         "warmup": inspection.warmup,
     }
 
@@ -215,6 +217,12 @@ def reference(model: Model) -> Mounted:
     source = {key: value for key, value in volume.items() if key != "name"}
     place = {"subPath": mount["subPath"]} if "subPath" in mount else {}
     return Mounted(volume=source, mount=place, told={"reference": f"{_REFERENCE}/{written.path}"})
+
+
+def _told(inspection: Inspection) -> Mapping[str, Any]:
+    """The reference, and how far what is watched may be from it."""
+    told = reference(inspection.model).told
+    return told if inspection.tolerance is None or not told else {**told, "tolerance": inspection.tolerance}
 
 
 def _arm(revision: str, namespace: str) -> Json:

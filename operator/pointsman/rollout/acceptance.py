@@ -206,7 +206,6 @@ def _carried_out(_: Observed, found: Target) -> None:
     """Refuse what can be written and is not done yet: a rollout that leaves it out in silence would claim too much."""
     gates = found.fields.gates or ()
     asks = [
-        *(["watch"] if found.fields.watch else []),
         *(["notify"] if found.fields.notify else []),
         *(f"slices of gate {gate.name!r}" for gate in gates if gate.slices is not None),
     ]

@@ -57,8 +57,8 @@ def writes(draft: Draft, shape: Shape) -> Writes:
         up = plan.after if raises else plan.prepare
         candidate = Arm(draft.candidate, shape.candidate, shape.most.candidate)
         _arm(draft, plan, candidate, up=up, down=plan.lower if going else plan.after)
-    if shape.inspects:
-        _inspector(draft, plan.prepare)
+    if shape.inspected is not None and draft.facts.accepted:
+        _inspector(draft, shape.inspected, plan.prepare)
     _shrink_leftovers(draft, shape, plan)
     stable = Arm(draft.stable, shape.stable, shape.most.stable)
     _arm(draft, plan, stable, up=plan.prepare if first else plan.lower, down=plan.after)
@@ -215,8 +215,8 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     decided = draft.final or (None if raised else switch.decided)
     share = 0 if not switch.exists else shape.share  # a route that is gone comes back with stable alone
     copies = None
-    if draft.candidate is not None and shape.mirror:
-        copies = objects.Mirror(names.inspector(draft.candidate), shape.mirror)
+    if shape.mirror:
+        copies = objects.Mirror(names.inspector(draft.candidate or draft.stable), shape.mirror)
     desired = objects.route(
         deployment=observed.deployment.name,
         namespace=observed.deployment.namespace,
@@ -230,28 +230,28 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     _want(desired, observed.route, into if switch.exists else restore)
 
 
-def _inspector(draft: Draft, into: list[Write]) -> None:
-    """The inspector of the candidate."""
+def _inspector(draft: Draft, revision: str, into: list[Write]) -> None:
+    """The inspector of a revision: of the candidate, or of the version that serves alone."""
     observed, settings = draft.facts.observed, draft.facts.observed.settings
-    spec = None if draft.candidate is None else draft.facts.spec(draft.candidate)
-    compare = None if draft.policy is None else draft.policy.fields.compare
-    if draft.candidate is None or draft.stable is None or draft.rollout is None or draft.policy is None:
+    spec, policy = draft.facts.spec(revision), draft.policy or draft.facts.policy
+    if spec is None or draft.stable is None or policy.fields.compare is None or settings.inspector_image is None:
         return
-    if spec is None or compare is None or settings.inspector_image is None:
-        return
-    image = inspector.Image(settings.inspector_image, settings.inspector_pull_secrets)
+    compared = draft.candidate is not None and draft.rollout is not None
+    watching = draft.watching
     inspection = inspector.Inspection(
         namespace=observed.deployment.namespace,
         deployment=observed.deployment.name,
-        attempt=draft.rollout.attempt,
+        attempt=draft.rollout.attempt if draft.rollout is not None else 0,
         stable=draft.stable,
-        candidate=draft.candidate,
+        candidate=revision if compared else None,
         model=spec.model,
-        compare=compare,
-        slices=next((gate.slices for gate in draft.policy.gates if gate.slices is not None), None),
-        warmup=draft.policy.warmup_requests,
+        compare=policy.fields.compare,
+        slices=next((gate.slices for gate in policy.gates if gate.slices is not None), None) if compared else None,
+        tolerance=None if watching is None else watching.tolerance,
+        warmup=policy.warmup_requests if compared else 0,
     )
-    name = names.inspector(draft.candidate)
+    image = inspector.Image(settings.inspector_image, settings.inspector_pull_secrets)
+    name = names.inspector(revision)
     _want(inspector.deployment(inspection, image=image, owner=_owner(draft)), observed.workloads.get(name), into)
     _want(inspector.service(inspection, owner=_owner(draft)), observed.services.get(name), into)
 
@@ -329,8 +329,8 @@ def _shrink_leftovers(draft: Draft, shape: Shape, plan: Writes) -> None:
 def _leftovers(draft: Draft, shape: Shape) -> list[Write]:
     """Delete what belongs to no arm any more, once no traffic can reach it, and the oldest records."""
     observed, alive = draft.facts.observed, _arms(draft)
-    if shape.inspects and draft.candidate is not None:
-        alive = alive | {names.inspector(draft.candidate)}
+    if shape.inspected is not None:
+        alive = alive | {names.inspector(shape.inspected)}
     switch = draft.facts.switch(draft.stable, draft.candidate)
     gone: list[Write] = []
     for kind, api, found in (

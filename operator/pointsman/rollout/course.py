@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pointsman.api.modeldeployment import RolloutStatus
+from pointsman.api.modeldeployment import Outcome, RolloutStatus
 from pointsman.api.modelrevision import Attempt
 from pointsman.api.values import WHOLE
 from pointsman.rollout import ending, record, scaling, wording
@@ -160,10 +160,17 @@ def obey_abort(draft: Draft) -> None:
         value = attempt_value(draft.stable, attempts[-1].attempt) if attempts else ""
         if value and draft.facts.asked("abort", value):
             draft.actions = recorded(draft.actions, "abort", value, draft.now)
-            _go_back(draft, attempts[-1])
+            go_back(
+                draft,
+                attempts[-1],
+                "Aborted",
+                reason="Aborted",
+                message="aborted by annotation after its promotion: back to the previous revision",
+                decided_by="annotation",
+            )
 
 
-def _go_back(draft: Draft, attempt: Attempt) -> None:
+def go_back(draft: Draft, attempt: Attempt, outcome: Outcome, *, reason: str, message: str, decided_by: str) -> None:
     """Undo a promotion: the previous revision is stable again, the promoted one a candidate on its way out."""
     promoted, draft.stable = draft.stable, draft.previous
     draft.candidate, draft.previous, draft.previous_until = promoted, None, None
@@ -172,13 +179,7 @@ def _go_back(draft: Draft, attempt: Attempt) -> None:
         attempt=attempt.attempt, phase="Promoting", percent=100, started_at=attempt.started_at
     )
     draft.set_state(draft.stable, "Stable")
-    ending.end(
-        draft,
-        "Aborted",
-        reason="Aborted",
-        message="aborted by annotation after its promotion: back to the previous revision",
-        decided_by="annotation",
-    )
+    ending.end(draft, outcome, reason=reason, message=message, decided_by=decided_by)
 
 
 def finish(draft: Draft) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pointsman.api.values import ApiModel, basis_points, percent
-from pointsman.rollout import children, course, folding, readiness, report, scaling, steps
+from pointsman.rollout import children, course, folding, readiness, report, scaling, steps, watching
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -23,6 +23,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     draft = course.adopt(facts)
     course.follow_spec(draft)
     course.obey_abort(draft)
+    watching.look(draft)
     steps.look(draft)
     readiness.judge(draft)
     steps.advance(draft)
@@ -80,11 +81,13 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     observed = draft.facts.observed
     status = report.status(draft, wanted)
     report.tell_refusal(draft, status)
+    watching.tell(draft, status)
     changed = _differ(status, observed.deployment.status)
     moved = status.rollout is not None and _moved(draft)
     # The least share was the step's commitment: what follows it a second later rests on nothing newer.
     raised = wanted.share > live_share(draft) != LEAST
     report.save_evidence(draft, commits=moved or raised)
+    watching.save(draft)
     created = {
         write.object["metadata"]["name"]
         for write in written.prepare
@@ -95,6 +98,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         for name, new in draft.revisions.items()
         if _differ(new, draft.facts.record(name)) and (name in observed.revisions or name in created)
     }
+    looked_at = _watch(draft) if draft.candidate is not None else watching.watch(draft)
     return Plan(
         lower=tuple(written.lower),
         prepare=tuple(written.prepare),
@@ -104,9 +108,10 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         events=tuple(draft.events),
         wake_at=min((at for at in draft.wakes if at > draft.now), default=None),
         evidence=draft.evidence,
+        vigil=draft.vigil,
         weighed=draft.balance.gates,
-        watch=_watch(draft),
-        interval=None if draft.policy is None else min(draft.policy.interval, draft.look_within),
+        watch=looked_at,
+        interval=_interval(draft, looked_at),
     )
 
 
@@ -120,6 +125,12 @@ def _moved(draft: Draft) -> bool:
     before = draft.facts.observed.deployment.status.rollout
     now = draft.rollout
     return before is None or now is None or (before.phase, before.step) != (now.phase, now.step)
+
+
+def _interval(draft: Draft, looked_at: Watch | None) -> timedelta | None:
+    if draft.policy is not None:
+        return min(draft.policy.interval, draft.look_within)
+    return None if looked_at is None else looked_at.interval
 
 
 def _watch(draft: Draft) -> Watch | None:

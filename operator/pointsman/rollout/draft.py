@@ -11,8 +11,9 @@ from pointsman.api.modelrevision import ModelRevisionStatus, State
 from pointsman.rollout import weighing, wording
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.plan import Event
-from pointsman.rollout.policy import Policy
+from pointsman.rollout.policy import Policy, Watching
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Balance
 from pointsman.signals.own import Asked, Names
 from pointsman.signals.profiles import Unanswerable
@@ -41,6 +42,7 @@ class Draft:
     actions: list[Action] = field(default_factory=list)
     revisions: dict[str, ModelRevisionStatus] = field(default_factory=dict)
     evidence: Evidence | None = None
+    vigil: Vigil | None = None  # where a version serves alone and is watched
     balance: Balance = field(default_factory=Balance)
     policy: Policy | None = None
     events: list[Event] = field(default_factory=list)
@@ -87,6 +89,15 @@ class Draft:
         if self.policy is None or self.rollout is None or self.rollout.phase not in ("Shadow", "AwaitingApproval"):
             return 0
         return self.policy.stages[self.rollout.step - 1].mirror if self.rollout.step else 0
+
+    @property
+    def watching(self) -> Watching | None:
+        """What goes on now because a version serves alone; None: a rollout runs, it is paused, or nobody asks for it."""
+        if self.candidate is not None or self.stable is None or self.facts.asked.paused or self.facts.traffic is None:
+            return None
+        if self.facts.observed.settings.inspector_image is None or self.record(self.stable).served_at is None:
+            return None
+        return self.facts.policy.watching
 
     def questions(self) -> Mapping[str, Asked | Unanswerable]:
         """What the gates of the running attempt ask of Prometheus."""

@@ -12,6 +12,7 @@ from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.signals.reading import Reading
 
 Json = Mapping[str, Any]
@@ -113,4 +114,5 @@ class Observed:
     holder: Holder | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)  # revision -> why the API server refused its objects
     evidence: Evidence | None = None  # in memory since the last look; else it is resumed from the revision
+    vigil: Vigil | None = None  # likewise, of a version that serves alone
     reading: Reading | None = None  # a fresh look, not folded in yet

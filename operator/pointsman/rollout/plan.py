@@ -11,6 +11,7 @@ from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionStatus
 from pointsman.api.names import MANAGER
 from pointsman.rollout.record import Evidence
+from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Weighed
 from pointsman.signals.reading import Watch
 
@@ -70,6 +71,7 @@ class Plan:
     events: tuple[Event, ...] = ()
     wake_at: datetime | None = None
     evidence: Evidence | None = None  # keep in memory until the next decision
+    vigil: Vigil | None = None  # likewise
     weighed: tuple[Weighed, ...] = ()  # what the gates say now
     watch: Watch | None = None  # look at this every `interval`
     interval: timedelta | None = None

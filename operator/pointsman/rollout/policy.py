@@ -19,6 +19,7 @@ from pointsman.rollout.capacity import Room
 from pointsman.rollout.thresholds import DEFAULT_FOR
 from pointsman.signals import own
 
+_WHOLE = 100  # percentage points
 DEFAULT_HOLD = "5m"
 DEFAULT_STEPS = tuple(Step(canary=CanaryStep(percent=share)) for share in (5, 25, 50))
 DEFAULT_TOLERANCE = {
@@ -60,6 +61,23 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watching:
+    """What goes on while a version serves alone.
+
+    mirror     of the requests that are copied to the inspector, in basis points
+    interval   between two looks
+    tolerance  how far a tail may move, a fraction
+    looks      mean number of looks between false alarms
+    """
+
+    mirror: int
+    interval: timedelta
+    tolerance: float
+    looks: float
+    on_prediction_drift: Literal["Alert", "Rollback"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """An effective policy in numbers. `fields` is the same as written, complete, to be frozen into the revision."""
 
@@ -75,6 +93,7 @@ class Policy:
     warmup_requests: int
     progress_deadline: timedelta
     keep_previous: timedelta
+    watching: Watching | None = None
 
     @property
     def approvals_only(self) -> bool:
@@ -212,6 +231,18 @@ def resolve(fields: RolloutFields) -> Policy:
         warmup_requests=50 if warmup.requests is None else warmup.requests,
         progress_deadline=values.seconds(fields.progress_deadline or "10m"),
         keep_previous=values.seconds(fields.keep_previous or "30m"),
+        watching=None if fields.watch is None else _watching(_over(DEFAULT_WATCH, fields.watch)),
+    )
+
+
+def _watching(watch: Watch) -> Watching:
+    interval = values.seconds(watch.interval or "1m")
+    return Watching(
+        mirror=values.basis_points(watch.percent or 0),
+        interval=interval,
+        tolerance=float(watch.tolerance.points if watch.tolerance is not None else 0) / 100,
+        looks=values.seconds(watch.mean_time_between_false_alarms or "") / interval,
+        on_prediction_drift=watch.on_prediction_drift or "Alert",
     )
 
 
@@ -235,6 +266,8 @@ def faults(fields: RolloutFields, replicas: int) -> str | None:
         _compared_without_shadow(policy),
         _unreadable(fields),
         _promql(policy),
+        _seldom(policy),
+        _immovable(policy),
         _capacity(policy, replicas),
     )
     return next((fault for fault in found if fault is not None), None)
@@ -297,6 +330,26 @@ def _unreadable(fields: RolloutFields) -> str | None:
 
 def _promql(policy: Policy) -> str | None:
     return next((fault for gate in policy.gates if (fault := own.fault(gate)) is not None), None)
+
+
+def _seldom(policy: Policy) -> str | None:
+    """Whether a false alarm would be wanted more often than once in two looks."""
+    watching = policy.watching
+    if watching is None or watching.looks > 1:
+        return None
+    return "watch.meanTimeBetweenFalseAlarms must be longer than watch.interval: write such as 30d"
+
+
+def _immovable(policy: Policy) -> str | None:
+    """Where a tail may move by all there is, so that nothing could be found."""
+    gates = [gate for gate in policy.gates if gate.signal == "PredictionDrift"]
+    where = [
+        f"gate {one.name!r}: tolerance" for one in gates if float((one.tolerance or Limit()).points or 0) >= _WHOLE
+    ]
+    where += ["watch.tolerance"] if policy.watching is not None and policy.watching.tolerance >= 1 else []
+    return (
+        f"{where[0]}.points must be less than 100, or every distribution is as good as every other" if where else None
+    )
 
 
 def _shown(fields: RolloutFields, quota: str) -> object:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pointsman.api import conditions as c
 from pointsman.api.modeldeployment import ArmStatus, ModelDeploymentStatus
 from pointsman.api.values import percent
-from pointsman.rollout import actions, readiness, wording
+from pointsman.rollout import actions, readiness, watching, wording
 from pointsman.rollout.acceptance import Refusal
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.shape import Shape, live_share, routed
@@ -31,6 +31,9 @@ def status(draft: Draft, wanted: Shape) -> ModelDeploymentStatus:
         c.OBSERVED: _observed(draft),
         c.PAUSED: _paused(draft),
     }
+    drift = watching.drifted(draft)
+    if drift is not None:
+        said[c.DRIFTED] = drift
     said[c.RECONCILING] = _reconciling(draft)
     said[c.STALLED] = _stalled(draft, said[c.ACCEPTED])
     written = [

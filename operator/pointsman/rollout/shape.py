@@ -27,7 +27,7 @@ class Shape:
     most       with `autoscaling`: how many the HPAs of both arms may make of theirs; 0: that arm has no HPA
     lags       the route is lower than what was decided, and is raised to it only after a fresh look
     mirror     of the requests that the inspector gets a copy of, in basis points
-    inspects   whether the candidate has an inspector
+    inspected  the revision that has an inspector
     """
 
     share: int
@@ -37,7 +37,7 @@ class Shape:
     most: Split
     lags: bool = False
     mirror: int = 0
-    inspects: bool = False
+    inspected: str | None = None
 
 
 def routed(draft: Draft) -> bool:
@@ -88,6 +88,8 @@ def _next_share(draft: Draft) -> int:
 
 def _mirror(draft: Draft) -> int:
     """What is mirrored now: begun when inspector and candidate are ready for it, and kept while the candidate has a pod."""
+    if draft.candidate is None:
+        return _watched(draft)
     goal = draft.goal_mirror
     if not goal or draft.candidate is None or draft.facts.pods(draft.candidate).ready == 0:
         return 0
@@ -97,12 +99,26 @@ def _mirror(draft: Draft) -> int:
     return live if live != goal and (waits or draft.facts.asked.paused) else goal
 
 
-def _inspects(draft: Draft) -> bool:
-    """Whether an inspector is needed, now or for the first step."""
+def _watched(draft: Draft) -> int:
+    """What is mirrored of a version that serves alone; a spec that is refused changes nothing of it."""
+    if draft.stable is None or draft.facts.asked.paused or draft.facts.pods(draft.stable).ready == 0:
+        return 0
+    switch, name = draft.facts.switch(draft.stable, None), names.inspector(draft.stable)
+    live = switch.mirrored if switch.inspector == name else 0
+    goal = live if not draft.facts.accepted else 0 if draft.watching is None else draft.watching.mirror
+    return live if goal and draft.facts.pods(name).ready == 0 else goal
+
+
+def _inspected(draft: Draft) -> str | None:
+    """The revision that needs an inspector, now or for the first step."""
+    if draft.candidate is None:
+        refused = not draft.facts.accepted and not draft.facts.asked.paused
+        return draft.stable if _watched(draft) or draft.watching is not None or refused else None
     if draft.running() is None or draft.policy is None or draft.rollout is None:
-        return False
+        return None
     preparing = draft.rollout.phase in ("Preparing", "Warming")
-    return draft.goal_mirror > 0 or (preparing and draft.policy.stages[0].mirror > 0)
+    needed = draft.goal_mirror > 0 or (preparing and draft.policy.stages[0].mirror > 0)
+    return draft.candidate if needed else None
 
 
 def goal_share(draft: Draft) -> int:
@@ -165,7 +181,7 @@ def shape(draft: Draft) -> Shape:
         most=_most(draft, share, Split(stable, candidate)),
         lags=_lags(draft, share),
         mirror=_mirror(draft),
-        inspects=_inspects(draft),
+        inspected=_inspected(draft),
     )
 
 
