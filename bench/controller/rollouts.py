@@ -24,6 +24,8 @@ _INTERVAL = 10.0
 PACE = models.Pace(hold="6h", interval=f"{_INTERVAL:g}s", warmup="10s")
 _SCRAPE, _RATE = "2s", 20
 _GATES = (models.ERRORS, models.LATENCY_GATE, models.TAIL)
+_LOOKS = "pointsman_look_duration_seconds_count"
+_QUEUE = "pointsman_queue_length"
 _LONG = 1800.0  # seconds until we stop waiting
 _SPARE = 10  # models that are not rolled out
 _PAUSE = 0.3  # seconds between two measurements, at most
@@ -173,15 +175,13 @@ async def _round(operator: Program) -> float:
     due = _INTERVAL - time.time() % _INTERVAL
     await asyncio.sleep(due)
     begun = time.perf_counter()
-    looks = _total(await operator.metrics(), "pointsman_look_duration_seconds_count")
+    looks = _total(await operator.metrics(_LOOKS), _LOOKS)
     async with asyncio.timeout(3 * _INTERVAL):
         while True:
-            now = await operator.metrics()
-            if _total(now, "pointsman_look_duration_seconds_count") > looks and not _total(
-                now, "pointsman_queue_length"
-            ):
+            now = await operator.metrics(_LOOKS, _QUEUE)
+            if _total(now, _LOOKS) > looks and not _total(now, _QUEUE):
                 return time.perf_counter() - begun
-            await asyncio.sleep(0.5)  # rendering its metrics costs the operator some milliseconds, which are counted
+            await asyncio.sleep(0.1)
 
 
 async def _edited(here: Place, name: str, draw: random.Random) -> float:

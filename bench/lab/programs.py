@@ -60,9 +60,10 @@ class Program:
         after_name = (_PROC / str(self.pid) / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
-    async def metrics(self) -> dict[tuple[str, ...], float]:
-        """Its /metrics: (name, label values in the labels' order ...) -> value."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as answer:
+    async def metrics(self, *names: str) -> dict[tuple[str, ...], float]:
+        """Its /metrics, all or these: (name, label values in the labels' order ...) -> value."""
+        asked = [("name[]", name) for name in names]
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics", params=asked) as answer:
             text = await answer.text()
         return {
             (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value

@@ -52,8 +52,13 @@ async def test_what_is_served() -> None:
             metrics.reconciled("crash", 0.1)
             metrics.queue(lambda: 3, lambda: 1.5)
             text = (await http.get("/metrics")).text
+            asked = await http.get("/metrics", params={"name[]": ["pointsman_rollouts", "pointsman_queue_length"]})
     finally:
         await probes.stop()
+    assert {line.split("{")[0].split()[0] for line in asked.text.splitlines() if not line.startswith("#")} == {
+        "pointsman_rollouts",
+        "pointsman_queue_length",
+    }
     for line in (
         'pointsman_api_writes_total{kind="HTTPRoute",verb="apply"} 1.0',
         'pointsman_api_requests_total{code="404",kind="HTTPRoute",verb="get"} 1.0',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -50,37 +50,39 @@ class Rollouts(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """One family a question."""
-        phases = Tally(standing.phase for standing in self._standings.values())
+        standings = tuple(self._standings.items())  # rollouts move on while their text is made in another thread
+        phases = Tally(standing.phase for _, standing in standings)
         running = GaugeMetricFamily("pointsman_rollouts", "Rollouts that run, by phase.", labels=["phase"])
         for phase in get_args(Phase):
             running.add_metric([phase], phases[phase])
         weight = GaugeMetricFamily(
             "pointsman_rollout_weight_ratio", "The candidate's share of the traffic, 0 to 1.", labels=_OF_ROLLOUT
         )
-        for key, standing in self._standings.items():
+        for key, standing in standings:
             weight.add_metric([key.namespace, key.name], basis_points(standing.percent) / WHOLE)
         yield running
         yield weight
-        yield from self._gates()
+        yield from _gates(standings)
 
-    def _gates(self) -> Iterator[GaugeMetricFamily]:
-        verdict = GaugeMetricFamily(
-            "pointsman_gate_verdict", "1 for what the gate says now.", labels=(*_OF_ROLLOUT, "gate", "verdict")
-        )
-        harm = GaugeMetricFamily(
-            "pointsman_gate_harm_evidence", "Evidence of harm, log e.", labels=(*_OF_ROLLOUT, "gate")
-        )
-        safety = GaugeMetricFamily(
-            "pointsman_gate_safety_evidence", "Evidence of safety, log e.", labels=(*_OF_ROLLOUT, "gate")
-        )
-        for key, standing in self._standings.items():
-            for weighed in standing.gates:
-                labels = [key.namespace, key.name, weighed.gate.name]
-                verdict.add_metric([*labels, weighed.verdict], 1)
-                if weighed.proof is not None:
-                    harm.add_metric(labels, weighed.proof.log_harm)
-                    safety.add_metric(labels, weighed.proof.log_safe)
-        yield from (verdict, harm, safety)
+
+def _gates(standings: Iterable[tuple[Key, _Standing]]) -> Iterator[GaugeMetricFamily]:
+    verdict = GaugeMetricFamily(
+        "pointsman_gate_verdict", "1 for what the gate says now.", labels=(*_OF_ROLLOUT, "gate", "verdict")
+    )
+    harm = GaugeMetricFamily(
+        "pointsman_gate_harm_evidence", "Evidence of harm, log e.", labels=(*_OF_ROLLOUT, "gate")
+    )
+    safety = GaugeMetricFamily(
+        "pointsman_gate_safety_evidence", "Evidence of safety, log e.", labels=(*_OF_ROLLOUT, "gate")
+    )
+    for key, standing in standings:
+        for weighed in standing.gates:
+            labels = [key.namespace, key.name, weighed.gate.name]
+            verdict.add_metric([*labels, weighed.verdict], 1)
+            if weighed.proof is not None:
+                harm.add_metric(labels, weighed.proof.log_harm)
+                safety.add_metric(labels, weighed.proof.log_safe)
+    yield from (verdict, harm, safety)
 
 
 class Vigils(Collector):
@@ -136,7 +138,7 @@ class Metrics:
     """Counts what the operator does."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry(auto_describe=True)
         self._rollouts = Rollouts()
         self.registry.register(self._rollouts)
         self._vigils = Vigils()
@@ -209,9 +211,9 @@ class Metrics:
         """Where the time since each watch was heard of comes from."""
         self.registry.register(Watches(ages))
 
-    def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        return generate_latest(self.registry)
+    def text(self, names: Collection[str] = ()) -> bytes:
+        """In Prometheus' text format: the samples of these names, or all."""
+        return generate_latest(self.registry.restricted_registry(names) if names else self.registry)
 
     def _age(self) -> float:
         return float("nan") if self._looked_at is None else time.monotonic() - self._looked_at
