@@ -42,6 +42,7 @@ generate: venv  ## write the generated files anew: CRDs, golden objects, and for
 	@$(PY) -m pointsman.api.crd crds && $(PY) -m pointsman.api.crd charts/pointsman/crds
 	@$(PY) -m tests.render.golden
 	@$(PY) -m tests.cli.configuration
+	@$(PY) -m tests.docs.reference
 	@ruff check --quiet --fix . ; ruff format --quiet .
 
 .PHONY: lock

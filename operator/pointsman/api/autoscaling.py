@@ -168,7 +168,9 @@ class Autoscaling(ApiModel):
     """Between which numbers of pods, and by which metrics."""
 
     min_replicas: Annotated[int, Field(ge=1, le=MOST_PODS)] | None = Field(None, description="1 by default.")
-    max_replicas: Annotated[int, Field(ge=1, le=MOST_PODS)]
+    max_replicas: Annotated[int, Field(ge=1, le=MOST_PODS)] = Field(
+        description="Of both versions together, maxSurge aside."
+    )
     metrics: Annotated[list[MetricSpec], Field(max_length=8)] | None = Field(
         None, description="As in autoscaling/v2; by default CPU at 80 percent of what is requested."
     )

@@ -44,7 +44,7 @@ _BELONGS = {
 class Comparator(ApiModel):
     """When two answers, or two values of one output, are alike."""
 
-    kind: Literal["Label", "Numeric", "Vector", "TopK", "Text", "Bytes"]
+    kind: Literal["Label", "Numeric", "Vector", "TopK", "Text", "Bytes"] = Field(description="What is alike.")
     output: Output | None = Field(
         None, description="An output by its name, or a place in the answer's JSON; Bytes compares whole answers."
     )

@@ -197,7 +197,7 @@ def _no_limit_has(field: str) -> str:
 class Gate(ApiModel):
     """One question asked at every look: is the candidate no worse in this signal?"""
 
-    name: Label
+    name: Label = Field(description="Told apart by it; what decided names it.")
     signal: Signal = Field(description="What is measured.")
     source: Source | None = Field(None, description="Who measured it: the Runtime (default) or the Gateway.")
     tolerance: Limit | None = Field(

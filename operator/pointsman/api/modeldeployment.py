@@ -22,7 +22,7 @@ Text = Annotated[str, Field(max_length=2048)]
 class ModelFormat(ApiModel):
     """The format of the model's files."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)]
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="As the ModelRuntime calls it.")
 
 
 StorageUri = Annotated[
@@ -107,12 +107,14 @@ KindName = Annotated[
 class ParentRef(ApiModel):
     """A Gateway, as in an HTTPRoute's parentRefs."""
 
-    group: GroupName | None = None
-    kind: KindName | None = None
-    name: Name
-    namespace: Label | None = None
-    section_name: Name | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    group: GroupName | None = Field(None, description="gateway.networking.k8s.io by default.")
+    kind: KindName | None = Field(None, description="Gateway by default.")
+    name: Name = Field(description="Of the Gateway.")
+    namespace: Label | None = Field(None, description="The ModelDeployment's own by default.")
+    section_name: Name | None = Field(None, description="One listener of it; all by default.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Listeners of this port; all by default."
+    )
 
 
 Hostname = Annotated[

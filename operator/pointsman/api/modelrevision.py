@@ -22,8 +22,8 @@ _FROZEN = rules(("self == oldSelf", _IMMUTABLE))
 class RuntimeRef(ApiModel):
     """The runtime that a revision was made from."""
 
-    name: Name
-    generation: int
+    name: Name = Field(description="Of the ModelRuntime.")
+    generation: int = Field(description="Its generation when the revision was made.")
 
 
 class ModelRevisionSpec(ApiModel):
@@ -33,7 +33,7 @@ class ModelRevisionSpec(ApiModel):
     model: Model = Field(json_schema_extra=_FROZEN)
     runtime: RuntimeRef | None = Field(None, json_schema_extra=_FROZEN)
     template: PodTemplate = Field(description="The finished pod template.", json_schema_extra=_FROZEN)
-    port: PortRef
+    port: PortRef = Field(description="Where requests go.")
     metrics: Metrics | None = None
 
     model_config = ConfigDict(

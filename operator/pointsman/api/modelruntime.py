@@ -98,7 +98,7 @@ class Metrics(ApiModel):
 class Format(ApiModel):
     """A model format that a runtime serves."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)]
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="As a ModelDeployment calls it.")
     auto_select: bool = Field(False, description="This runtime serves the format where the ModelDeployment names none.")
 
 

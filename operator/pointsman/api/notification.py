@@ -27,14 +27,14 @@ SecretKey = Annotated[
 class SecretRef(ApiModel):
     """A key of a Secret in the ModelDeployment's namespace."""
 
-    name: Name
-    key: SecretKey
+    name: Name = Field(description="Of the Secret.")
+    key: SecretKey = Field(description="Of its data.")
 
 
 class Webhook(ApiModel):
     """An HTTP endpoint that takes CloudEvents as JSON."""
 
-    url: Url
+    url: Url = Field(description="Where it is.")
     secret_ref: SecretRef | None = Field(None, description="The credential that the endpoint asks for.")
     allow_private: bool | None = Field(
         None,
