@@ -95,3 +95,11 @@ bench-inspector: venv  ## the inspector's figures beside their targets, between 
 .PHONY: bench-drift
 bench-drift: venv  ## error rates and times of agreement, prediction drift and the drift detector beside theory (QUICK=1: small sizes)
 	@$(PY) -m bench.drift $(if $(QUICK),--quick)
+
+.PHONY: docs-tables
+docs-tables: venv  ## simulate the tables of docs/choosing-a-policy.md anew (minutes)
+	@$(PY) -m hack.docs.traffic
+
+.PHONY: docs-picture
+docs-picture: venv  ## draw the README's picture anew, from the report of the last `make demo`
+	@$(PY) -m hack.docs.picture
