@@ -102,11 +102,15 @@ NODE_TOOLS = (
     GATEWAY,
 )
 ALL_TOOLS = BARE_TOOLS + NODE_TOOLS
+PROMTOOL = Tool("promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, FEWER_DRIVERS)
+MONITORING = Tool("prometheus-operator", {})
+TEST_TOOLS = (PROMTOOL, MONITORING)
+"""Of no cluster: by the first, tests know whether rules and queries are what Prometheus takes; the second has CRDs only."""
 
 
 def program(name: str) -> Path:
-    """Path of a program of the cluster, built or not."""
-    for tool in ALL_TOOLS:
+    """Path of a program of the cluster, or of its tests; built or not."""
+    for tool in (*ALL_TOOLS, *TEST_TOOLS):
         if name in tool.packages:
             return tool.home / name
     raise LookupError(f"no tool of the cluster has a program {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ CHART = Path(__file__).parents[2] / "charts" / "pointsman"
 PROMETHEUS = "prometheus.url=http://prometheus:9090"  # the only value that has no default
 
 
+def setting(value: str) -> tuple[str, str]:
+    """How helm is told `path=value`, or `path:=JSON`."""
+    path, told, written = value.partition(":=")
+    return ("--set-json", f"{path}={written}") if told else ("--set", value)
+
+
 @dataclass(frozen=True)
 class Helm:
     """The helm program."""
@@ -27,9 +34,10 @@ class Helm:
             [self.program, *words], capture_output=True, text=True, check=False
         )
 
-    def render(self, *values: str) -> list[dict[str, Any]]:
-        """The objects of the chart with these values (`path=value`)."""
-        words = [word for value in (PROMETHEUS, *values) for word in ("--set", value)]
+    def render(self, *values: str, files: Sequence[Path] = ()) -> list[dict[str, Any]]:
+        """The objects of the chart with these values (`path=value`, `path:=JSON`), hooks included."""
+        words = [word for value in (PROMETHEUS, *values) for word in setting(value)]
+        words += [word for file in files for word in ("-f", str(file))]
         done = self("template", "pointsman", CHART, "--namespace", "pointsman", *words)
         assert not done.returncode, done.stderr
         return [obj for obj in yaml.safe_load_all(done.stdout) if obj]

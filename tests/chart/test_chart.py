@@ -10,6 +10,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from hack.cluster import binaries
+from tests.chart.conftest import setting
 from tests.render.examples import EXAMPLES
 
 if TYPE_CHECKING:
@@ -65,10 +67,26 @@ def test_the_crds_are_the_generated_ones() -> None:
         ("runtimes.vlm.enabled=true", "at '/runtimes': additional properties 'vlm' not allowed"),
         ("podMonitor.interval=often", "at '/podMonitor/interval': 'often' does not match pattern"),
         ("prometeus.url=http://x", "additional properties 'prometeus' not allowed"),
+        ("prometheus.url=http://me:secret@prometheus:9090", "at '/prometheus/url': 'http://me:secret@prometheus:9090'"),
+        ("prometheus.headers.X-Scope-OrgID= a", "at '/prometheus/headers/X-Scope-OrgID': ' a' does not match pattern"),
+        ("prometheus.ca.secret=A", "at '/prometheus/ca/secret': 'A' does not match pattern"),
+        ("namespaces={Ml}", "at '/namespaces/0': 'Ml' does not match pattern"),
+        ("namespaces={ml,ml}", "at '/namespaces': items at 0 and 1 are equal"),
+        (
+            "networkPolicy.apiServer.ports:=[70000]",
+            "at '/networkPolicy/apiServer/ports/0': maximum: got 70,000, want 65,535",
+        ),
+        (
+            'networkPolicy.prometheus.to:=[{"pod":{}}]',
+            "at '/networkPolicy/prometheus/to/0': additional properties 'pod'",
+        ),
+        ("logLevel=loud", "at '/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ("affinity.pods=near", "at '/affinity': additional properties 'pods' not allowed"),
+        ("dashboards.labels.grafana=1", "at '/dashboards/labels/grafana': got number, want string"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(helm: Helm, value: str, complaint: str) -> None:
-    done = helm("template", CHART, "--set", PROMETHEUS, "--set", value)
+    done = helm("template", CHART, "--set", PROMETHEUS, *setting(value))
     assert done.returncode
     assert complaint in done.stderr
 
@@ -149,6 +167,20 @@ def crds(bare: Cluster) -> Cluster:
 
 
 @pytest.fixture(scope="module")
+def monitoring(bare: Cluster) -> None:
+    """The Prometheus operator's own CRDs, of what the chart has of its kinds."""
+    folder = binaries.sources(
+        binaries.MONITORING, "github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd"
+    )
+    files = [
+        folder / f"monitoring.coreos.com_{kind}.yaml" for kind in ("podmonitors", "servicemonitors", "prometheusrules")
+    ]
+    words = [word for file in files for word in ("-f", file)]
+    bare.kubectl("apply", "--server-side", *words)
+    bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", *words)
+
+
+@pytest.fixture(scope="module")
 def restricted(bare: Cluster) -> Iterator[str]:
     """A namespace that takes only pods that keep the strictest of Kubernetes' pod security standards."""
     name = f"chart-{uuid4().hex[:8]}"
@@ -161,9 +193,54 @@ def restricted(bare: Cluster) -> Iterator[str]:
     bare.kubectl("delete", "namespace", name, "--wait=false")
 
 
+MONITORED = ("podMonitor.enabled=true", "serviceMonitor.enabled=true", "prometheusRule.enabled=true")
+SECURED = (
+    "prometheus.url=https://mimir.example.com/prometheus",
+    "prometheus.bearerToken.secret=mimir",
+    "prometheus.headers.X-Scope-OrgID=ml",
+    "prometheus.headersSecret=more",
+    "prometheus.ca.configMap=authority",
+)
+PLACED = (
+    "priorityClassName=system-cluster-critical",
+    "nodeSelector.pool=system",
+    'tolerations:=[{"key":"system","operator":"Exists","effect":"NoSchedule"}]',
+    'affinity:={"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"rack"}]}}',
+    'topologySpreadConstraints:=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"DoNotSchedule"}]',
+    'env:=[{"name":"HTTPS_PROXY","value":"http://proxy:3128"}]',
+)
+WALLED = (
+    "networkPolicy.enabled=true",
+    'networkPolicy.apiServer.to:=[{"ipBlock":{"cidr":"10.0.0.1/32"}}]',
+    'networkPolicy.prometheus.to:=[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"monitoring"}}}]',
+    'networkPolicy.metricsFrom:=[{"podSelector":{}}]',
+)
+MATRIX: dict[str, tuple[str, ...]] = {
+    "as it comes": (),
+    "everything that is monitored": (*MONITORED, "dashboards.enabled=true"),
+    "a Prometheus that asks who we are": SECURED,
+    "highly available, in its place": ("replicas=3", *PLACED),
+    "walled in": WALLED,
+    "walled in, with nobody to tell": ("networkPolicy.enabled=true", "networkPolicy.webhooks.ports:=[]"),
+    "some namespaces, with CRDs that somebody else looks after": ("namespaces={{namespace}}", "crds.upgrade=false"),
+    "all at once": (
+        *MONITORED,
+        *SECURED,
+        *WALLED,
+        "replicas=2",
+        "namespaces={{namespace}}",
+        "image.pullSecrets={mine}",
+    ),
+}
+
+
 @pytest.mark.bare
-def test_the_api_server_takes_every_object(helm: Helm, crds: Cluster, restricted: str) -> None:
-    objects = helm.render("gateway.metrics=envoy-gateway")
+@pytest.mark.usefixtures("monitoring")
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
+def test_the_api_server_takes_every_object(helm: Helm, crds: Cluster, restricted: str, values: tuple[str, ...]) -> None:
+    objects = helm.render(
+        *(value.replace("{namespace}", restricted) for value in values), "gateway.metrics=envoy-gateway"
+    )
     for obj in objects:
         if "namespace" in obj["metadata"]:
             obj["metadata"]["namespace"] = restricted
@@ -173,10 +250,16 @@ def test_the_api_server_takes_every_object(helm: Helm, crds: Cluster, restricted
 
 
 @pytest.mark.bare
-@pytest.mark.parametrize("who", ["operator", "inspector"])
+@pytest.mark.parametrize("who", ["operator", "crds", "test", "inspector"])
 def test_our_pods_keep_the_restricted_standard(helm: Helm, bare: Cluster, restricted: str, who: str) -> None:
-    workload = only(helm.render(), "Deployment") if who == "operator" else EXAMPLES["churn-inspector"]
-    spec = {**workload["spec"]["template"]["spec"], "serviceAccountName": "pointsman"}
+    objects = helm.render()
+    spec = {
+        "operator": lambda: only(objects, "Deployment")["spec"]["template"]["spec"],
+        "crds": lambda: only(objects, "Job")["spec"]["template"]["spec"],
+        "test": lambda: only(objects, "Pod")["spec"],
+        "inspector": lambda: EXAMPLES["churn-inspector"]["spec"]["template"]["spec"],
+    }[who]()
+    spec = {**spec, "serviceAccountName": "pointsman"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": restricted}, "spec": spec}
     assert "dry run" in bare.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
     assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from pointsman.api.conditions import condition
 from pointsman.api.modeldeployment import Phase
 from pointsman.controller.keys import Key
 from pointsman.controller.metrics import Metrics
@@ -43,6 +45,7 @@ def busy(world: World) -> Metrics:
     metrics.led()
     metrics.rollout(CHURN, world.running, world.plans[-1].weighed)
     metrics.drift(CHURN, Vigil(revision="churn-1", kind="Model", evidence=2.0, level=1.0))
+    metrics.conditions(CHURN, world.status.conditions)
     return metrics
 
 
@@ -96,8 +99,56 @@ def test_nothing_of_a_rollout_is_left_when_it_is_over(world: World) -> None:
     metrics = busy(world)
     metrics.rollout(CHURN, None, ())
     metrics.drift(CHURN, None)
+    metrics.conditions(CHURN, ())
     assert b"churn" not in metrics.text()
     assert sum(sample.value for sample in family(metrics, "pointsman_rollouts").samples) == 0
+
+
+def test_the_deadline_is_a_time_unless_it_stands_still(world: World) -> None:
+    metrics, name = busy(world), "pointsman_rollout_deadline_timestamp_seconds"
+    (deadline,) = family(metrics, name).samples
+    assert world.running.deadline_at is not None
+    assert deadline.value == world.running.deadline_at.timestamp()
+    stopped = world.running.model_copy(update={"clock_stopped_at": world.running.started_at})
+    metrics.rollout(CHURN, stopped, ())
+    assert family(metrics, name).samples == []
+
+
+AS_THEY_SHOULD_BE = (
+    ("Accepted", True),
+    ("Ready", True),
+    ("UpToDate", True),
+    ("Observed", None),
+    ("Paused", False),
+    ("Drifted", False),
+    ("Reconciling", False),
+    ("Stalled", False),
+)
+
+
+@pytest.mark.parametrize(
+    ("type_", "holds", "counts"),
+    [
+        *((type_, holds, False) for type_, holds in AS_THEY_SHOULD_BE),
+        ("Accepted", False, True),
+        ("Ready", False, True),
+        ("UpToDate", False, True),
+        ("Observed", False, True),
+        ("Observed", True, False),
+        ("Paused", True, True),
+        ("Drifted", True, True),
+        ("Reconciling", True, False),
+        ("Stalled", True, True),
+    ],
+)
+def test_a_condition_is_a_series_where_it_is_not_as_it_should_be(
+    type_: str, *, holds: bool | None, counts: bool
+) -> None:
+    metrics = Metrics()
+    said = condition(type_, holds=holds, reason="Why", now=datetime(2026, 3, 1, tzinfo=UTC))
+    metrics.conditions(CHURN, [said])
+    labels = [sample.labels for sample in family(metrics, "pointsman_condition").samples]
+    assert labels == ([{"namespace": "ml", "name": "churn", "type": type_, "reason": "Why"}] if counts else [])
 
 
 def test_outcomes_are_there_before_the_first_of_them() -> None:

@@ -76,6 +76,9 @@ class Scene:
         assert key == KEY
         self.vigil = vigil
 
+    def conditions(self, *_said: object) -> None:
+        """`Gauge.conditions`."""
+
     def ended(self, outcome: str) -> None:
         self.outcomes.append(outcome)
 

@@ -123,7 +123,7 @@ def test_helm_renders_it(helm: Helm, command: Command, monkeypatch: pytest.Monke
     verb, *words = arguments(command)
     if verb not in ("install", "upgrade", "template") or any(word.endswith(".yaml") for word in words):
         return  # others ask a cluster about a release; values in files are the reader's
-    dropped = ("--create-namespace", "--install", "--wait", "--reuse-values", "--atomic")
+    dropped = ("--create-namespace", "--install", "--wait", "--reuse-values", "--reset-then-reuse-values", "--atomic")
     done = helm("template", *(word for word in words if word not in dropped), "--set", PROMETHEUS)
     assert not done.returncode, f"{command.place}: {done.stderr}"
 

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import sys
-import tarfile
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.cluster import layout, lifecycle
+from hack.cluster import layout
 from hack.cluster.fixtures import Cluster
-from hack.cluster.problem import SetupError
-from hack.cluster.shell import run
 from pointsman.cluster.kinds import MODEL_REVISION, POD, WORKLOAD
 from tests.api.conftest import Site, operating
 from tests.api.operator_model import QUICK, Model
 from tests.api.operator_models import FAILURES
+from tests.api.operator_older import cluster_of_its_own, older
 from tests.api.operator_process import TODAYS, Source
 from tests.api.operator_server import Object
 from tests.conftest import CRDS, connected
 
 pytestmark = pytest.mark.bare
 
-BEFORE = "ff75d593eafd5bdd84deb641422d5ed9d27e1534"
-"""The last commit before evidence was calibrated by stable's past: the operator of the main job."""
-
 FIRST_PORT = 27660
-ROOT = Path(__file__).parents[2]
-PINNED = re.compile(r"^([a-z][\w.-]*==\S+)", re.MULTILINE)
-
 AT_20: Object = {"canary": {"percent": 20}}
 AT_50: Object = {"canary": {"percent": 50}, "hold": "1s"}
 GOING = QUICK | {"steps": [AT_20 | {"hold": "6s"}, AT_50]}
@@ -97,51 +84,22 @@ def sight(site: Site, models: list[Model]) -> Sight:
 
 
 @pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """The older operator, with the dependencies it was locked with."""
-    folder = tmp_path_factory.mktemp("older")
-    archive = folder / "older.tar"
-    try:
-        run("git", "archive", f"--output={archive}", BEFORE, cwd=ROOT)
-    except SetupError:
-        pytest.skip(f"this clone does not have the commit {BEFORE[:7]}: `git fetch --unshallow` gets it")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder / "source", filter="data")
-    return Source(folder / "source", python(folder / "source" / "requirements" / "operator.txt"))
-
-
-def python(lock: Path) -> Path:
-    """Today's Python where it has everything that the lock names, else one of its own, kept for the next time."""
-    today = set(PINNED.findall((ROOT / "requirements" / "operator.txt").read_text()))
-    if set(PINNED.findall(lock.read_text())) <= today:
-        return Path(sys.executable)
-    home = layout.cache() / "venv" / sha256(lock.read_bytes()).hexdigest()[:12]
-    made = home / "bin" / "python"
-    if not (home / ".ok").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        venv.create(home, with_pip=True)
-        run(made, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", lock)
-        (home / ".ok").touch()
-    return made
+def before(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The older operator."""
+    return older(tmp_path_factory.mktemp("older"))
 
 
 @pytest.fixture
-def site(older: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The older operator with its CRDs, on an API server of its own: CRDs are the whole cluster's."""
-    monkeypatch.setenv("POINTSMAN_RUN", str(tmp_path / "run"))
-    monkeypatch.setenv("POINTSMAN_BARE_PORT", str(FIRST_PORT))
-    cluster = Cluster(layout.bare())
-    lifecycle.up(cluster.layout)
-    try:
-        install(cluster, older.repository / "crds")
-        with connected(cluster, tmp_path) as http, operating(cluster, http, tmp_path / "log", older) as found:
+def site(before: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The older operator with its CRDs."""
+    with cluster_of_its_own(tmp_path, monkeypatch, FIRST_PORT) as cluster:
+        install(cluster, before.repository / "crds")
+        with connected(cluster, tmp_path) as http, operating(cluster, http, tmp_path / "log", before) as found:
             yield found
-    finally:
-        lifecycle.down(cluster.layout)
 
 
 def install(cluster: Cluster, crds: Path) -> None:
-    """As README says to, before `helm upgrade`, which leaves CRDs alone."""
+    """As the chart's Job does before an upgrade (tests/chart/test_release.py)."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
 

@@ -63,7 +63,7 @@ def test_a_pin_that_is_not_there_is_an_error(tool: binaries.Tool) -> None:
         tool.pin("example.com")
 
 
-@pytest.mark.parametrize("tool", binaries.ALL_TOOLS, ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", [*binaries.ALL_TOOLS, *binaries.TEST_TOOLS], ids=lambda tool: tool.name)
 def test_every_tool_is_pinned_and_summed(tool: binaries.Tool) -> None:
     required = re.findall(r"^\s*(?:require )?(\S+\.\S+/\S+) v", (tool.folder / "go.mod").read_text(), re.MULTILINE)
     assert (tool.folder / "go.sum").exists() is bool(required)

@@ -185,6 +185,9 @@ class Operator:
     def drift(self, _key: object, _vigil: object) -> None:
         """`Gauge.drift`."""
 
+    def conditions(self, *_said: object) -> None:
+        """`Gauge.conditions`."""
+
     def ended(self, _outcome: object) -> None:
         """`Gauge.ended`."""
 

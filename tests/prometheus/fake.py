@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,15 +66,17 @@ def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]], **more: Any)
 
 
 @contextmanager
-def misbehaving(behaviour: Behaviour) -> Iterator[Fake]:
-    """A server on a free port."""
+def misbehaving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
+    """A server on a free port; with `tls` one that is spoken to by HTTPS."""
 
     class ThisServers(Handler):
         """A class of its own: http.server makes a handler for each request and can only be told of the fake by its class."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), ThisServers)
     server.daemon_threads = True
-    fake = Fake(f"http://127.0.0.1:{server.server_address[1]}", behaviour)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    fake = Fake(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", behaviour)
     ThisServers.fake = fake
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

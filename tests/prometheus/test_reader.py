@@ -3,13 +3,15 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
+from pointsman.prometheus.credentials import Credentials
 from pointsman.prometheus.reader import Reader
 from pointsman.signals.queries import Query, RangeQuery
 from pointsman.signals.samples import Answer, Failed, Native, Sample, Series
@@ -24,10 +26,8 @@ SHORT = timedelta(seconds=0.2)
 
 
 @asynccontextmanager
-async def reader(
-    url: str, limit: timedelta = PATIENT, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[Reader]:
-    made = Reader(url, timeout=limit, headers=headers, workers=2)
+async def reader(url: str, limit: timedelta = PATIENT, credentials: Credentials | None = None) -> AsyncIterator[Reader]:
+    made = Reader(url, timeout=limit, credentials=credentials, workers=2)
     yield made
     await made.close()
 
@@ -95,9 +95,10 @@ async def test_infos_are_no_warnings() -> None:
     assert await ask(lambda server: server.answer(vector(infos=["metric might not be a counter"]))) == ()
 
 
-async def test_a_query_goes_by_post_with_the_time_of_the_look_and_the_configured_headers() -> None:
+async def test_a_query_goes_by_post_with_the_time_of_the_look_and_the_configured_headers(tmp_path: Path) -> None:
+    (tmp_path / "Authorization").write_text("Bearer t0ken")
     with misbehaving(lambda server: server.answer(vector())) as fake:
-        async with reader(f"{fake.url}/prefix/", headers={"Authorization": "Bearer t0ken"}) as made:
+        async with reader(f"{fake.url}/prefix/", credentials=Credentials(headers_folder=tmp_path)) as made:
             await made.read([UP], AT)
     assert fake.lines == ["POST /prefix/api/v1/query HTTP/1.1"]
     (form,) = fake.asked
@@ -285,8 +286,10 @@ async def test_a_name_that_does_not_resolve() -> None:
         ("", {"X-Scope-OrgID": "tenant-t0ken"}),
     ],
 )
-async def test_credentials_are_in_no_reason(credentials: str, headers: dict[str, str]) -> None:
+async def test_credentials_are_in_no_reason(credentials: str, headers: dict[str, str], tmp_path: Path) -> None:
     """Not even where the server repeats them."""
+    for name, value in headers.items():
+        (tmp_path / name).write_text(value)
     sent: list[str] = []
 
     def echo(server: Handler) -> None:
@@ -295,7 +298,8 @@ async def test_credentials_are_in_no_reason(credentials: str, headers: dict[str,
         server.answer({"status": "error", "errorType": "unauthorized", "error": said}, status=401)
 
     with misbehaving(echo) as fake:
-        async with reader(fake.url.replace("http://", f"http://{credentials}"), headers=headers) as made:
+        url = fake.url.replace("http://", f"http://{credentials}")
+        async with reader(url, credentials=Credentials(headers_folder=tmp_path)) as made:
             answer = (await made.read([UP], AT))[UP]
     assert isinstance(answer, Failed)
     assert "HTTP 401" in answer.reason

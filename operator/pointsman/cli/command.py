@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from pointsman import __version__
-from pointsman.cli import reference
+from pointsman.cli import admin, reference
 from pointsman.cli.outputs import Extent, Form, Noise, Output
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(reference.app)
+app.add_typer(admin.app)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer calls it so
@@ -62,6 +63,18 @@ def operator(  # one option each
     ] = "",
     prometheus_url: Annotated[
         str, _option("prometheus-url", "Where the models' metrics are, such as http://prometheus:9090.")
+    ] = "",
+    prometheus_token_file: Annotated[
+        str, _option("prometheus-token-file", "A file with a bearer token for it; read anew for every query.")
+    ] = "",
+    prometheus_headers_folder: Annotated[
+        str,
+        _option(
+            "prometheus-headers-folder", "A folder with a file for each header to send, named as the header; read anew."
+        ),
+    ] = "",
+    prometheus_ca_file: Annotated[
+        str, _option("prometheus-ca-file", "The certificate authorities of its https:// URL, as PEM, if not public.")
     ] = "",
     storage_initializer: Annotated[
         Optional[str],  # noqa: UP045  as above
@@ -114,6 +127,9 @@ def operator(  # one option each
         kubeconfig=kubeconfig,
         namespaces=_listed(namespaces),
         prometheus_url=prometheus_url or None,
+        prometheus_token_file=prometheus_token_file or None,
+        prometheus_headers_folder=prometheus_headers_folder or None,
+        prometheus_ca_file=prometheus_ca_file or None,
         storage_initializer=storage_initializer or STORAGE_INITIALIZER,
         inspector_image=inspector_image or None,
         inspector_pull_secrets=_listed(inspector_pull_secrets),

@@ -62,6 +62,12 @@ GATEWAY = Kind(api_version=_GATEWAY_API, name="Gateway", plural="gateways", opti
 POD = Kind(api_version="v1", name="Pod", plural="pods")
 LEASE = Kind(api_version="coordination.k8s.io/v1", name="Lease", plural="leases")
 EVENT = Kind(api_version="events.k8s.io/v1", name="Event", plural="events")
+CUSTOM_RESOURCE = Kind(
+    api_version="apiextensions.k8s.io/v1",
+    name="CustomResourceDefinition",
+    plural="customresourcedefinitions",
+    namespaced=False,
+)
 
 WATCHED = (
     MODEL_RUNTIME,
@@ -77,7 +83,7 @@ WATCHED = (
 )
 """What the cache holds."""
 
-_BY_NAME = {(kind.api_version, kind.name): kind for kind in (*WATCHED, POD, LEASE, EVENT)}
+_BY_NAME = {(kind.api_version, kind.name): kind for kind in (*WATCHED, POD, LEASE, EVENT, CUSTOM_RESOURCE)}
 
 
 def named(api_version: str, name: str) -> Kind:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from pointsman.api.conditions import Condition
 from pointsman.api.modeldeployment import Outcome, Phase, RolloutStatus
 from pointsman.api.values import WHOLE, basis_points
+from pointsman.controller.attention import Attention
 from pointsman.controller.keys import Key
 from pointsman.evidence.drift import Kind
 from pointsman.rollout.vigil import Vigil
@@ -33,6 +36,7 @@ class _Standing:
     phase: str
     percent: int | str
     gates: tuple[Weighed, ...]
+    deadline: datetime | None
 
 
 class Rollouts(Collector):
@@ -46,7 +50,9 @@ class Rollouts(Collector):
         if rollout is None:
             self._standings.pop(key, None)
         else:
-            self._standings[key] = _Standing(phase=rollout.phase, percent=rollout.percent, gates=gates)
+            self._standings[key] = _Standing(
+                phase=rollout.phase, percent=rollout.percent, gates=gates, deadline=_deadline(rollout)
+            )
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """One family a question."""
@@ -60,8 +66,15 @@ class Rollouts(Collector):
         )
         for key, standing in standings:
             weight.add_metric([key.namespace, key.name], basis_points(standing.percent) / WHOLE)
+        deadline = GaugeMetricFamily(
+            "pointsman_rollout_deadline_timestamp_seconds", "When `whenUndecided` rules.", labels=_OF_ROLLOUT
+        )
+        for key, standing in standings:
+            if standing.deadline is not None:
+                deadline.add_metric([key.namespace, key.name], standing.deadline.timestamp())
         yield running
         yield weight
+        yield deadline
         yield from _gates(standings)
 
 
@@ -69,9 +82,7 @@ def _gates(standings: Iterable[tuple[Key, _Standing]]) -> Iterator[GaugeMetricFa
     verdict = GaugeMetricFamily(
         "pointsman_gate_verdict", "1 for what the gate says now.", labels=(*_OF_ROLLOUT, "gate", "verdict")
     )
-    harm = GaugeMetricFamily(
-        "pointsman_gate_harm_evidence", "Evidence of harm, log e.", labels=(*_OF_ROLLOUT, "gate")
-    )
+    harm = GaugeMetricFamily("pointsman_gate_harm_evidence", "Evidence of harm, log e.", labels=(*_OF_ROLLOUT, "gate"))
     safety = GaugeMetricFamily(
         "pointsman_gate_safety_evidence", "Evidence of safety, log e.", labels=(*_OF_ROLLOUT, "gate")
     )
@@ -118,6 +129,11 @@ class Vigils(Collector):
         yield from (drifted, evidence)
 
 
+def _deadline(rollout: RolloutStatus) -> datetime | None:
+    """None: there is none yet, or it stands still."""
+    return None if rollout.clock_stopped_at is not None else rollout.deadline_at
+
+
 class Watches(Collector):
     """How long ago each watch was heard of."""
 
@@ -141,6 +157,8 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         self._rollouts = Rollouts()
         self.registry.register(self._rollouts)
+        self._attention = Attention()
+        self.registry.register(self._attention)
         self._vigils = Vigils()
         self.registry.register(self._vigils)
         self._reconciles = self._counter(
@@ -185,6 +203,10 @@ class Metrics:
     def rollout(self, key: Key, rollout: RolloutStatus | None, gates: tuple[Weighed, ...]) -> None:
         """Where a ModelDeployment's rollout stands; None: none runs."""
         self._rollouts.keep(key, rollout, gates)
+
+    def conditions(self, key: Key, conditions: Sequence[Condition]) -> None:
+        """What a ModelDeployment says; none: it is gone."""
+        self._attention.keep(key, conditions)
 
     def drift(self, key: Key, vigil: Vigil | None) -> None:
         """What is known of a version that serves alone; None: none is watched."""

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from pointsman.controller.settings import Settings
 from pointsman.controller.wiring import Operator
 from pointsman.errors import PointsmanError, Terminal
 from pointsman.prometheus import reader as prometheus
+from pointsman.prometheus.credentials import Credentials, UnusableError
 from pointsman.signals import profiles
 
 _log = structlog.get_logger(__name__)
@@ -92,12 +94,23 @@ def _checked(settings: Settings) -> None:
 def _reader(settings: Settings, stack: contextlib.AsyncExitStack) -> Reader:
     if settings.prometheus_url is None:
         return NoReader()
+    credentials = Credentials(
+        token_file=_path(settings.prometheus_token_file),
+        headers_folder=_path(settings.prometheus_headers_folder),
+        ca_file=_path(settings.prometheus_ca_file),
+    )
     try:
-        reader = prometheus.Reader(settings.prometheus_url, headers=dict(settings.prometheus_headers))
-    except ValueError as mistake:
+        credentials.headers()
+        credentials.verify()
+        reader = prometheus.Reader(settings.prometheus_url, credentials=credentials)
+    except (ValueError, UnusableError) as mistake:
         raise Terminal(str(mistake)) from mistake
     stack.push_async_callback(reader.close)
     return reader
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _leadership(settings: Settings, client: Client) -> Leadership:

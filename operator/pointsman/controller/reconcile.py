@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import structlog
 
+from pointsman.api.conditions import Condition
 from pointsman.api.modeldeployment import ModelDeploymentStatus, RolloutStatus
 from pointsman.api.modeldeployment import Outcome as Attempted
 from pointsman.api.names import INSTANCE, REVISION
@@ -55,6 +56,9 @@ class Gauge(Protocol):
 
     def drift(self, key: Key, vigil: Vigil | None) -> None:
         """What is known of a version that serves alone; None: none is watched."""
+
+    def conditions(self, key: Key, conditions: Sequence[Condition]) -> None:
+        """What a ModelDeployment says; none: it is gone."""
 
     def ended(self, outcome: Attempted) -> None:
         """A rollout has ended."""
@@ -137,6 +141,7 @@ class Reconciler:
         self._world.looks.watch(key, None, None)
         self._world.gauge.rollout(key, None, ())
         self._world.gauge.drift(key, None)
+        self._world.gauge.conditions(key, ())
         return Done(gone=True)
 
     def _observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
@@ -204,6 +209,7 @@ class Reconciler:
         status = plan.status or observed.deployment.status
         self._world.gauge.rollout(key, status.rollout, plan.weighed)
         self._world.gauge.drift(key, plan.vigil)
+        self._world.gauge.conditions(key, status.conditions)
 
     def _event(self, key: Key, type_: Literal["Normal", "Warning"], *, reason: str, message: str, action: str) -> None:
         obj = self._world.cache.get(MODEL_DEPLOYMENT, key.namespace, key.name)

@@ -27,7 +27,9 @@ class Settings:
     kubeconfig: str | None = None  # none: KUBECONFIG, or the pod's service account
     namespaces: tuple[str, ...] = ()  # to serve; none: all
     prometheus_url: str | None = None
-    prometheus_headers: tuple[tuple[str, str], ...] = ()
+    prometheus_token_file: str | None = None
+    prometheus_headers_folder: str | None = None
+    prometheus_ca_file: str | None = None
     storage_initializer: str = STORAGE_INITIALIZER
     inspector_image: str | None = None  # the operator's own: the inspector is a command of it
     inspector_pull_secrets: tuple[str, ...] = ()  # Secrets of the models' namespaces; none: the service account's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -15,6 +16,8 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from pydantic_core import from_json
 from requests.adapters import Retry
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+
+from pointsman.prometheus.credentials import Credentials, UnusableError
 
 _CHUNK: Final = 1 << 16
 _LARGEST: Final = 1 << 28  # bytes of one answer; 5,000 rollouts' histograms are a tenth of it
@@ -32,6 +35,15 @@ class LateError(QueryError):
     """The answer was not complete in time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Identity:
+    """Who we are to the server at one query, what its certificate is checked with, and what must not be told of it."""
+
+    headers: Mapping[str, str]
+    verify: str | bool
+    secrets: tuple[str, ...]
+
+
 class Client(PrometheusConnect):
     """Prometheus at a URL.
 
@@ -39,11 +51,11 @@ class Client(PrometheusConnect):
     login pages and waits as long as the server sends a byte now and then.
     """
 
-    def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, *, credentials: Credentials) -> None:
         # No retries below: they would multiply the deadline. A query that was lost with its connection is asked again here.
-        super().__init__(url=url, headers=dict(headers), retry=Retry(total=0), method="POST")
+        super().__init__(url=url, retry=Retry(total=0), method="POST")
         self._name = without_credentials(url)
-        self._secrets = _secrets(url, headers)
+        self._credentials = credentials
 
     def custom_query(self, query: str, params: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
         """The whole JSON answer to an instant query.
@@ -95,28 +107,41 @@ class Client(PrometheusConnect):
         limit = 5.0 if timeout is None else timeout
         deadline = time.monotonic() + limit
         form = {"timeout": f"{limit * 1000:.0f}ms", **parameters}
+        identity = self._identity()
         try:
             try:
-                status, body = self._post(endpoint, form, deadline)
+                status, body = self._post(endpoint, form, identity, deadline=deadline)
             except (requests.ConnectionError, ProtocolError) as error:
                 if isinstance(error, requests.Timeout | requests.exceptions.SSLError):
                     raise
                 # Mostly a kept connection that the server closed in the meantime; a query can be asked twice.
-                status, body = self._post(endpoint, form, deadline)
+                status, body = self._post(endpoint, form, identity, deadline=deadline)
         except (requests.Timeout, ReadTimeoutError) as error:
             raise LateError(f"Prometheus at {self._name} did not answer within {limit:g} s") from error
         except (requests.RequestException, HTTPError) as error:
-            raise QueryError(f"Prometheus at {self._name} cannot be reached: {self._shown(_cause(error))}") from error
-        return self._judged(status, body)
+            raise QueryError(
+                f"Prometheus at {self._name} cannot be reached: {_shown(_cause(error), identity)}"
+            ) from error
+        return self._judged(status, body, identity)
 
-    def _post(self, endpoint: str, form: Mapping[str, str], deadline: float) -> tuple[int, bytes]:
+    def _identity(self) -> _Identity:
+        try:
+            headers, verify = self._credentials.headers(), self._credentials.verify()
+        except UnusableError as error:
+            raise QueryError(f"Prometheus at {self._name} is not asked: {error}") from error
+        return _Identity(headers=headers, verify=verify, secrets=_secrets(self.url, headers))
+
+    def _post(
+        self, endpoint: str, form: Mapping[str, str], identity: _Identity, *, deadline: float
+    ) -> tuple[int, bytes]:
         left = deadline - time.monotonic()
         if left <= 0:
             raise requests.Timeout("no time left")
         response = self._session.post(
             f"{self.url}/api/v1/{endpoint}",
             data=form,
-            headers=self.headers,
+            headers=identity.headers,
+            verify=identity.verify,
             timeout=left,
             stream=True,
             allow_redirects=False,
@@ -149,7 +174,7 @@ class Client(PrometheusConnect):
                 " set the clocks of their nodes (NTP)"
             )
 
-    def _judged(self, status: int, body: bytes) -> Any:
+    def _judged(self, status: int, body: bytes, identity: _Identity) -> Any:
         if status in _REDIRECT:
             raise QueryError(
                 f"{self._name} answers with a redirect (HTTP {status}): is it a login page? Write the URL of Prometheus itself"
@@ -164,16 +189,17 @@ class Client(PrometheusConnect):
         if status != _OK or not isinstance(answer, dict) or answer.get("status") != "success":
             said = answer.get("error") if isinstance(answer, dict) else None
             kind = answer.get("errorType", "error") if isinstance(answer, dict) else "error"
-            text = f": {self._shown(f'{kind}: {said}')}" if said else ""
+            text = f": {_shown(f'{kind}: {said}', identity)}" if said else ""
             raise QueryError(f"Prometheus at {self._name} refuses the query (HTTP {status}){text}")
         return answer
 
-    def _shown(self, text: str) -> str:
-        """Somebody else's words: on one line, short, and without what we must not tell."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        line = " ".join(text.split())
-        return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+def _shown(text: str, identity: _Identity) -> str:
+    """Somebody else's words: on one line, short, and without what we must not tell."""
+    for secret in identity.secrets:
+        text = text.replace(secret, "***")
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
 
 def without_credentials(url: str) -> str:

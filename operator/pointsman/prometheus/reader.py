@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pointsman.prometheus.answer import parse, parse_range
 from pointsman.prometheus.client import Client, LateError, QueryError, without_credentials
+from pointsman.prometheus.credentials import Credentials
 from pointsman.signals.queries import Query, RangeQuery
 from pointsman.signals.samples import Answer, Failed, RangeAnswer
 
@@ -29,7 +30,7 @@ class Reader:
         url: str,
         *,
         timeout: timedelta = timedelta(seconds=5),
-        headers: Mapping[str, str] | None = None,
+        credentials: Credentials | None = None,
         workers: int = 4,
     ) -> None:
         """Make a reader; nothing is sent before the first `read`.
@@ -37,7 +38,7 @@ class Reader:
         Args:
             url: Prometheus' URL with its path prefix, without /api/v1.
             timeout: for all queries of a look together.
-            headers: sent with every query, such as Authorization.
+            credentials: what the server wants to see of us; none: nothing.
             workers: queries at the same time.
 
         Raises:
@@ -49,7 +50,7 @@ class Reader:
             )
         self._name = without_credentials(url.rstrip("/"))
         self._limit = timeout.total_seconds()
-        self._client = Client(url.rstrip("/"), headers=headers or {})
+        self._client = Client(url.rstrip("/"), credentials=credentials or Credentials())
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="prometheus")
         self._calculating = threading.Lock()
         self._closed = False
