@@ -13,7 +13,7 @@ import httpx
 from hack.demo import report, sight
 from hack.demo.chapters import Chapter
 from hack.demo.load import Generator, Traffic
-from hack.demo.report import Row
+from hack.demo.report import Moment, Row
 from hack.demo.sight import End, State
 from hack.demo.stage import ABORT, Stage
 from hack.demo.view import Scene, View
@@ -48,6 +48,7 @@ class Play:
     state: State = field(default_factory=State)
     counts: dict[str, int] = field(default_factory=dict)  # requests by revision: the largest number seen
     revisions: dict[str, str] = field(default_factory=dict)  # version -> revision
+    course: list[Moment] = field(default_factory=list)  # of the version that is played
     _counted_at: float = 0.0
     _scene: tuple[Chapter, float, Traffic] | None = None
     _load: asyncio.Task[None] | None = None
@@ -104,6 +105,7 @@ class Play:
 
     async def _apply(self, chapter: Chapter) -> float:
         self._scene = (chapter, time.monotonic(), self.users.traffic)
+        self.course = []
         await self.stage.apply_version(chapter.version, chapter.policy)
         return self._scene[1]
 
@@ -167,7 +169,14 @@ class Play:
             chapter, begun, before = self._scene
             traffic = self.users.traffic.since(before)
             elapsed = time.monotonic() - begun
+            self._note(elapsed)
             self.view.show(Scene(chapter, self.state, elapsed, traffic, self.users.median, self.users.rate))
+
+    def _note(self, elapsed: float) -> None:
+        """Keep the moments at which a share changes."""
+        shares = (self.state.percent, self.state.mirrored)
+        if not self.course or self.course[-1].shares != shares:
+            self.course.append(Moment(round(elapsed, 1), *shares))
 
     async def _count(self) -> None:
         """Keep the largest counts: the gateway forgets those of a Service that no route names any more."""
@@ -185,4 +194,5 @@ class Play:
             seconds=seconds,
             candidate_requests=self._requests(chapter),
             failed_requests=self.users.traffic.since(before).failed,
+            course=tuple(self.course),
         )

@@ -17,6 +17,20 @@ from hack.demo.sight import End
 
 
 @dataclass(frozen=True)
+class Moment:
+    """From `seconds` after `kubectl apply` on the version had these shares of the requests, in percent."""
+
+    seconds: float
+    percent: float
+    mirrored: float
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What it was given, and what it answered copies of."""
+        return self.percent, self.mirrored
+
+
+@dataclass(frozen=True)
 class Row:
     """What became of a version.
 
@@ -25,6 +39,7 @@ class Row:
         candidate_requests: requests that the gateway sent to the version while it was on trial (of v1: while it was alone).
         failed_requests: requests of users in that time that were not answered with 200, whoever answered.
         message: the verdict's own words.
+        course: the shares that it had, as they changed.
     """
 
     version: str
@@ -35,6 +50,7 @@ class Row:
     candidate_requests: int
     failed_requests: int
     message: str
+    course: tuple[Moment, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in the file."""
@@ -46,6 +62,7 @@ class Row:
             "candidateRequests": self.candidate_requests,
             "failedRequests": self.failed_requests,
             "message": self.message,
+            "course": [[it.seconds, it.percent, it.mirrored] for it in self.course],
         }
 
 
@@ -71,7 +88,15 @@ def never_ended(chapter: Chapter, *, seconds: float, message: str) -> str:
     )
 
 
-def row(chapter: Chapter, end: End, *, seconds: float, candidate_requests: int, failed_requests: int) -> Row:
+def row(
+    chapter: Chapter,
+    end: End,
+    *,
+    seconds: float,
+    candidate_requests: int,
+    failed_requests: int,
+    course: tuple[Moment, ...] = (),
+) -> Row:
     """The row of a version that ended."""
     return Row(
         version=chapter.version,
@@ -82,6 +107,7 @@ def row(chapter: Chapter, end: End, *, seconds: float, candidate_requests: int, 
         candidate_requests=candidate_requests,
         failed_requests=failed_requests,
         message=end.message,
+        course=course,
     )
 
 

@@ -83,6 +83,7 @@ async def test_a_version_that_is_taken_back_with_what_it_got() -> None:
     assert script.done == ["apply v2 by demo"]
     assert (row.outcome, row.gate, row.reason, row.message) == ("RolledBack", "latency", "R", "why")
     assert (row.candidate_requests, row.failed_requests) == (40, 0)  # the 3 failed before its time
+    assert [it.shares for it in row.course] == [(5, 0), (0, 0)]
 
 
 async def test_a_version_without_an_end_is_a_sentence() -> None:

@@ -80,6 +80,7 @@ def test_the_file_is_a_list_of_rows_each_with_the_policy_and_rate(tmp_path: Path
             "candidateRequests": 160,
             "failedRequests": 0,
             "message": "latency: 12 times as slow",
+            "course": [],
             "requestsPerSecond": 80.0,
             "policy": {"interval": "5s"},
         }
