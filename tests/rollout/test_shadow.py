@@ -9,6 +9,7 @@ import pytest
 
 from pointsman.api import conditions, names
 from pointsman.rollout import record
+from pointsman.rollout.plan import Apply
 from tests.rollout.examples import LEAST, rollout, serving
 from tests.rollout.surroundings import SLOW, Behaviour
 from tests.rollout.world import World
@@ -67,6 +68,20 @@ def test_a_shadow_and_then_a_canary() -> None:
     assert after[-3:] == [0.0, LEAST, 0.25] or after[-2:] == [LEAST, 0.25]
     assert world.failed_requests == 0
     assert not inspected(world)
+
+
+def test_a_share_rises_after_the_copies_have_ended_and_its_step_is_written_down() -> None:
+    """What takes copies away waits for no status; what gives users to the candidate does."""
+    world = shadowing(SHADOW, CANARY)
+    seen(world)
+    lowering = [
+        write.object["spec"]["rules"][0]
+        for plan in world.plans
+        for write in plan.lower
+        if isinstance(write, Apply) and write.object["kind"] == "HTTPRoute"
+    ]
+    assert [len(rule["backendRefs"]) for rule in lowering] == [1]
+    assert "filters" not in lowering[0]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,8 @@ def at_its_share(draft: Draft) -> bool:
 
 def shape(draft: Draft) -> Shape:
     """What to bring about now, on the way to the goal: within capacity, ready pods and what the gateway has accepted."""
-    share = _share(draft)
+    mirror = _mirror(draft)
+    share = _before_copies_end(draft, _share(draft), mirror)
     candidate = _candidate_pods(draft, share)
     stable = _stable_pods(draft, candidate)
     return Shape(
@@ -180,9 +181,15 @@ def shape(draft: Draft) -> Shape:
         previous=_previous_pods(draft),
         most=_most(draft, share, Split(stable, candidate)),
         lags=_lags(draft, share),
-        mirror=_mirror(draft),
+        mirror=mirror,
         inspected=_inspected(draft),
     )
+
+
+def _before_copies_end(draft: Draft, share: int, mirror: int) -> int:
+    """The share, which rises only after the copies have ended: what takes them away waits for no status, what raises does."""
+    live = live_share(draft)
+    return live if share > live and mirror < draft.facts.switch(draft.stable, draft.candidate).mirrored else share
 
 
 def live_share(draft: Draft) -> int:
