@@ -48,6 +48,15 @@ CASES = [
     ),
     Case("one look on the other side begins anew", ((0, (0.5,)), (30, (0.95,)), (60, (0.5,))), "Undecided", LIMITS),
     Case("nobody looked for a while: anew", ((0, (0.5,)), (200, (0.5,))), "Undecided", LIMITS),
+    Case(
+        "who stands still goes on to, whatever was not seen",
+        ((0, (0.95,)), (60, (0.95,)), (600, (0.95,))),
+        "Undecided",
+        LIMITS,
+        pauses=True,
+    ),
+    Case("nobody looked, and it is inside", ((0, (0.95,)), (60, (0.95,)), (600, (0.5,))), "Undecided", LIMITS),
+    Case("outside for less, and nobody looked: anew", ((0, (0.95,)), (600, (0.95,))), "Undecided", LIMITS),
     Case("one series outside is outside", ((0, (0.1, 0.95)), (60, (0.95, 0.1))), "Undecided", LIMITS, pauses=True),
     Case("below the least", ((0, (-2.0,)), (60, (0.0, -1.5))), "Undecided", BAND, pauses=True),
     Case("within both", ((0, (-1.0,)), (60, (1.0,))), "Safe", BAND),
@@ -148,3 +157,57 @@ def test_the_deadline_promotes_nothing_that_stands_still() -> None:
     assert world.run(300, until=step(1))
     world.answers["memory"] = 0.95
     assert not world.run(1800, until=lambda w: bool(w.outcomes))
+
+
+def test_it_goes_on_standing_still_while_nobody_answers() -> None:
+    world = watched({**MEMORY, "for": "10s"}, required=False)
+    world.apply(version="2")
+    assert world.run(300, until=step(2))
+    world.answers["memory"] = 0.95
+    assert world.run(60, until=lambda w: "standing still" in w.running.message)
+    world.silent.add("memory")
+    assert not world.run(900, until=lambda w: step(3)(w) or w.outcomes)
+    assert "standing still: memory is NoData (the query's answer is outside its limits" in world.running.message
+    world.silent.clear()
+    assert not world.run(60, until=step(3)), "it is outside still, and nobody saw it inside"
+    world.answers["memory"] = 0.5
+    assert world.run(900, until=lambda w: w.outcomes == [("2", "Promoted", "Proven")]), world.status
+
+
+@pytest.mark.parametrize("steps", [["approval", 25], [5, "approval", 25]])
+def test_an_approval_does_not_end_while_it_stands_still(steps: list[str | int]) -> None:
+    course = [{"approval": {}} if one == "approval" else {"canary": {"percent": one}, "hold": "30s"} for one in steps]
+    gates = [ERRORS, {"name": "memory", "signal": "Threshold", "threshold": {**MEMORY, "for": "10s"}}]
+    world = serving(spec=rollout(steps=course, gates=gates))
+    world.apply(version="2")
+    assert world.run(300, until=lambda w: w.running.phase == "AwaitingApproval")
+    world.answers["memory"] = 0.95
+    world.run(30)
+    world.annotate("approve", f"{world.revision('2')}/1/{world.running.step}")
+    assert not world.run(300, until=lambda w: w.running.phase != "AwaitingApproval")
+    assert "approved; standing still: memory" in world.running.message
+    world.answers["memory"] = 0.5
+    assert world.run(60, until=lambda w: w.running.phase == "Canary")
+
+
+def test_a_step_before_an_approval_does_not_end_while_it_stands_still() -> None:
+    course = [{"canary": {"percent": 5}, "hold": "30s"}, {"approval": {}}]
+    gates = [ERRORS, {"name": "memory", "signal": "Threshold", "threshold": {**MEMORY, "for": "10s"}}]
+    world = serving(spec=rollout(steps=course, gates=gates))
+    world.apply(version="2")
+    assert world.run(300, until=step(1))
+    world.answers["memory"] = 0.95
+    assert not world.run(300, until=lambda w: w.running.phase == "AwaitingApproval")
+    world.answers["memory"] = 0.5
+    assert world.run(60, until=lambda w: w.running.phase == "AwaitingApproval")
+
+
+def test_nobody_gets_requests_while_it_stands_still() -> None:
+    gates = [ERRORS, {"name": "memory", "signal": "Threshold", "threshold": {**MEMORY, "for": "10s"}}]
+    world = serving(spec=rollout(gates=gates, warmup={"duration": "60s", "requests": 20}))
+    world.answers["memory"] = 0.95
+    world.apply(version="2")
+    assert not world.run(300, until=step(1))
+    assert "standing still" in world.running.message
+    world.answers["memory"] = 0.5
+    assert world.run(60, until=step(1))

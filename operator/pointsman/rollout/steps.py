@@ -115,6 +115,9 @@ def _prepare(draft: Draft, policy: Policy) -> None:
     if draft.facts.asked.paused:
         draft.waiting = "paused by annotation"
         return
+    if draft.balance.pausing:
+        draft.waiting = asking.stands_still(draft.balance)
+        return
     if not draft.balance.observed:
         looked = draft.evidence is not None and draft.evidence.looked_at is not None
         draft.waiting += f": {asking.missing(draft.balance)}" if looked else ""
@@ -312,6 +315,8 @@ def _bringing(stage: Stage) -> str:
 
 def _not_yet(draft: Draft, policy: Policy, coming: tuple[int, Stage] | None) -> str | None:
     """Which evidence the next step, or promotion, still waits for; None: none."""
+    if draft.balance.pausing:
+        return asking.stands_still(draft.balance)
     if coming is None:
         return asking.unproven(draft.balance)
     if coming[1].kind == "Approval" or not (goal_share(draft) or draft.goal_mirror):

@@ -48,10 +48,14 @@ class Standing:
 def fold(
     before: Standing | None, limits: Threshold, measured: Measured, *, at: datetime, within: timedelta
 ) -> Standing:
-    """One look more; one that comes later than `within` after the last begins anew, because nobody saw what was between."""
+    """One look more; one that comes later than `within` after the last begins anew, because nobody saw what was between.
+
+    A rollout that stands still goes on standing still: it was outside when it was seen last, and is when it is seen again.
+    """
     value = max(measured.values, key=lambda one: _beyond(one, limits))
     inside = _beyond(value, limits) <= 0
-    goes_on = before is not None and before.inside == inside and at - before.at <= within
+    same = before is not None and before.inside == inside
+    goes_on = before is not None and same and (at - before.at <= within or pauses(before, limits))
     return Standing(inside=inside, since=before.since if before is not None and goes_on else at, at=at, value=value)
 
 

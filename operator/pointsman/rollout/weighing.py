@@ -188,7 +188,7 @@ def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: dat
     standing, limits = kept.standing, gate.threshold
     missing = kept.problem or _stale(None if standing is None else standing.at, policy, now)
     if missing is not None or standing is None or limits is None:
-        return Weighed(gate=gate, verdict="NoData", problem=missing)
+        return Weighed(gate=gate, verdict="NoData", problem=missing, standing=standing)  # it still pauses, if it did
     return Weighed(gate=gate, verdict=thresholds.verdict(standing, limits), standing=standing)
 
 

@@ -19,7 +19,8 @@ def explain(weighed: Weighed) -> str:
     if weighed.problem is not None:
         said += f", {weighed.problem}"
     if weighed.standing is not None and weighed.gate.threshold is not None:
-        return f"{said}: {thresholds.say(weighed.standing, weighed.gate.threshold)}"
+        seen = thresholds.say(weighed.standing, weighed.gate.threshold)
+        return f"{said}: {seen}" if weighed.problem is None else f"{said}; when it was seen last: {seen}"
     if weighed.proof is None or weighed.numbers is None or weighed.verdict == "Unanswerable":
         return said
     tell = words.harm if weighed.verdict == "Harm" else words.standing
@@ -28,7 +29,10 @@ def explain(weighed: Weighed) -> str:
 
 def brief(weighed: Weighed) -> str:
     """The verdict alone: it changes with the verdict, not with every look."""
-    why = weighed.problem or ("the query's answer is outside its limits" if weighed.pauses else "")
+    why = weighed.problem or ""
+    if weighed.pauses:
+        outside = "the query's answer is outside its limits"
+        why = f"{outside} as far as it was seen: {why}" if why else outside
     return f"{weighed.gate.name} is {weighed.verdict}" + (f" ({why})" if why else "")
 
 
