@@ -89,8 +89,9 @@ bench-decisions: venv  ## error rates, power and exposure of the decisions besid
 	@$(PY) -m bench.decisions $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench-inspector
-bench-inspector: venv  ## the inspector's figures beside their targets, between trivial backends (QUICK=1: small sizes)
-	@$(PY) -m bench.inspector $(if $(QUICK),--quick)
+bench-inspector: venv  ## the inspector's figures beside their targets, between trivial backends, and the agreement gate's (QUICK=1: small sizes)
+	@$(PY) -m bench.inspector $(if $(QUICK),--quick); inspector=$$?; \
+	  $(PY) -m bench.drift --only agreement $(if $(QUICK),--quick); exit $$((inspector | $$?))
 
 .PHONY: bench-drift
 bench-drift: venv  ## error rates and times of agreement, prediction drift and the drift detector beside theory (QUICK=1: small sizes)

@@ -31,6 +31,7 @@ EVENTS = {"name": "refunds", "signal": "Events", "events": REFUNDS}
 HALF = {"query": "max(gpu_memory_ratio)", "max": "0.5"}
 THRESHOLD = {"name": "memory", "signal": "Threshold", "threshold": HALF}
 GATEWAY = {"name": "models", "namespace": "gateways"}
+HOOK = {"name": "hook", "key": "token"}
 
 UTILIZATION = {"type": "Utilization", "averageUtilization": 80}
 VALUE = {"type": "Value", "value": 100}
@@ -345,6 +346,14 @@ EXAMPLES = {
         ),
         good=("https://hooks.example.com", "http://hooks.ml:8080/a?b=c", "http://[fd00::1]:80/a", "https://10.0.0.1/"),
     ),
+    "write an https:// URL, or leave `secretRef` out: without TLS everybody on the way reads the token": Examples(
+        bad=({"url": "http://hooks.example.com", "secretRef": HOOK},),
+        good=(
+            {"url": "https://hooks.example.com", "secretRef": HOOK},
+            {"url": "http://hooks.ml", "secretRef": HOOK, "allowPrivate": True},
+            {"url": "http://hooks.example.com"},
+        ),
+    ),
     "write a key of a Secret: letters, digits, `-`, `_` and `.`": Examples(
         bad=("a/b", "a b", ""), good=("token", "webhook.token", "TOKEN_1")
     ),
@@ -507,7 +516,16 @@ ROLLOUT = {
                 "secretRef": {"name": "hook", "key": "token"},
                 "allowPrivate": False,
             },
-            "on": ["RolledBack", "Promoted", "Undecided", "Drifted"],
+            "when": [
+                "Started",
+                "AwaitingApproval",
+                "Undecided",
+                "Promoted",
+                "RolledBack",
+                "Aborted",
+                "Superseded",
+                "Drifted",
+            ],
         }
     ],
 }

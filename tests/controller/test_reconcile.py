@@ -61,6 +61,7 @@ class Scene:
     standing: tuple[Any, ...] = ()
     vigil: Vigil | None = None
     outcomes: list[str] = field(default_factory=list)
+    owed: dict[Key, list[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for stored in self.api.objects.values():
@@ -82,6 +83,9 @@ class Scene:
     def ended(self, outcome: str) -> None:
         self.outcomes.append(outcome)
 
+    def owe(self, key: Key, notices: Any) -> None:
+        self.owed[key] = [(one.id, one.webhook) for one in notices]
+
     def record(self, what: Any) -> None:
         self.notes.append(what)
 
@@ -94,6 +98,7 @@ class Scene:
             recorder=self,  # type: ignore[arg-type]
             looks=self,  # type: ignore[arg-type]
             gauge=self,
+            post=self,
             learnt=lambda _: None,
         )
         return Reconciler(world, decision, clock=lambda: NOW)

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from pointsman.api.gates import Gate
+from pointsman.api.gates import Gate, Slices
 from pointsman.api.modelruntime import Metrics
 from pointsman.inspector import ledger as inspection
 from pointsman.inspector.assignment import Assignment
 from pointsman.prometheus.reader import Reader
 from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold
-from pointsman.signals.profiles import Unanswerable, ask, ask_inspector, gateway
+from pointsman.signals.profiles import Question, Unanswerable, ask, ask_inspector, gateway
 from pointsman.signals.queries import plan, promql
 from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Watch
 from pointsman.signals.samples import Failed
@@ -74,12 +74,14 @@ envoy_cluster_upstream_rq_xx{envoy_cluster_name="httproute/ml/edge/rule/0-mirror
 def inspected() -> str:
     """What an inspector exports, by its own code."""
     arms = {arm: {"revision": f"shadow-{n}", "url": "http://localhost"} for n, arm in ((1, "stable"), (2, "candidate"))}
-    told = {"namespace": "ml", "deployment": "shadow", "attempt": 1, "protocol": "OpenInference", **arms}
+    how = {"protocol": "OpenInference", "slices": {"header": "x-tenant"}}
+    told = {"namespace": "ml", "deployment": "shadow", "attempt": 1, **how, **arms}
     ledger = inspection.Ledger(Assignment.model_validate(told))
     ledger._replays.update(
         {("shadow-1", "ok"): 40, ("shadow-2", "ok"): 36, ("shadow-2", "timeout"): 1, ("shadow-2", "error"): 3}
     )
     ledger._comparisons.update({("", True): 30, ("", False): 6})
+    ledger._comparisons.update({("acme", True): 3, ("acme", False): 6, ("none", True): 27})
     ledger._cells["shadow-2"][8] = 36
     return ledger.text().decode()
 
@@ -225,6 +227,18 @@ async def test_what_the_inspector_saw_of_both_versions(
         (pod,) = counts.pods.values()
         assert (pod.cells[0], pod.cells[-1]) == (bad, total)
         assert pod.started is not None
+
+
+async def test_what_the_inspector_saw_by_slice(reader: Reader) -> None:
+    asked = ask_inspector(Gate(name="gate", signal="Agreement", slices=Slices(header="x-tenant")))
+    assert isinstance(asked, Question)
+    seen = await settle(reader, Watch("ml", "shadow-1", "shadow-2", questions=(asked,)), on=Counts)
+    assert isinstance(seen, Counts)
+    found = {name: [pod.cells for pod in arm.pods.values()] for name, arm in seen.slices.items()}
+    assert found == {"acme": [(6, 9)], "none": [(0, 27)], "other": [(0, 0)]}
+    assert [pod.cells for pod in seen.candidate.pods.values()] == [(6, 36)]
+    (_, all_) = promql(asked.candidate, namespace="ml", revision="shadow-2")
+    assert reader._client.custom_query(all_)["data"]["result"][0]["value"][1] == "36"
 
 
 async def test_a_candidate_that_no_inspector_replays_to_has_no_data(reader: Reader) -> None:

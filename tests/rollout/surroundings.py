@@ -62,6 +62,7 @@ class Behaviour:
     latency: tuple[float, ...] = FAST
     starts: bool = True
     differs: float = 0.0  # of its answers, from stable's
+    differs_for: dict[str, float] = field(default_factory=dict)  # by tenant, where it is another share
     scores: tuple[float, ...] = SCORES  # of its predictions
 
 
@@ -76,6 +77,7 @@ class Replays:
     ages: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(len(AGES), dtype=np.int64))
     differ: int = 0
     compared: int = 0
+    tenants: dict[str, tuple[int, int]] = field(default_factory=dict)  # differing and compared of each
 
 
 @dataclass(kw_only=True)
@@ -89,6 +91,7 @@ class Surroundings(ABC):
     gateway_problem: str | None = None
     behaviour: dict[str, Behaviour] = field(default_factory=dict)  # by version
     seed: int = 1
+    tenants: dict[str, float] = field(default_factory=lambda: {"none": 1.0})  # whose requests they are, shares
 
     def __post_init__(self) -> None:
         self.now = START
@@ -261,8 +264,15 @@ class Surroundings(ABC):
                 predicted = self.rng.multinomial(answered, self._how(revision).scores)
                 seen.scores[revision] = seen.scores.get(revision, 0) + predicted
             if len(both) > 1:
-                seen.compared += answered
-                seen.differ += int(self.rng.binomial(answered, self._how(both[1]).differs))
+                self._compare(seen, self._how(both[1]), answered)
+
+    def _compare(self, seen: Replays, how: Behaviour, answered: int) -> None:
+        """What the inspector makes of the answers of both, tenant by tenant."""
+        for tenant, own in zip(self.tenants, self.rng.multinomial(answered, [*self.tenants.values()]), strict=True):
+            differ, compared = seen.tenants.get(tenant, (0, 0))
+            more = int(self.rng.binomial(own, how.differs_for.get(tenant, how.differs)))
+            seen.tenants[tenant] = (differ + more, compared + int(own))
+            seen.differ, seen.compared = seen.differ + more, seen.compared + int(own)
 
     # -- Prometheus
 
@@ -288,7 +298,8 @@ class Surroundings(ABC):
                 gates[question.gate] = self._alone(watch.stable)
                 continue
             if question.stable.source == "Inspector":
-                gates[question.gate] = self._replayed(watch, question.stable.signal)
+                seen = self._replayed(watch, question.stable.signal)
+                gates[question.gate] = self._sliced(watch, seen) if question.stable.by else seen
                 continue
             latency = question.stable.signal == "Latency"
             arms = [self._arm(name, latency=latency) for name in (watch.stable, watch.candidate)]
@@ -341,6 +352,20 @@ class Surroundings(ABC):
         if self.ages is None:
             age = replace(age, missing=int(sum(score.counts)))
         return Served(pod=pods[0].name, started=seen.started.timestamp(), features=(age,), predictions=(score,))
+
+    def _sliced(self, watch: Watch, counts: Answered) -> Answered:
+        """With what the inspector of the candidate counts by tenant."""
+        if not isinstance(counts, Counts):
+            return counts
+        ((name, seen),) = [(name, seen) for name, seen in self.replays.items() if watch.candidate in seen.failed]
+        slices = {
+            tenant: ArmCounts(
+                pods={name: PodCount(started=seen.started.timestamp(), cells=cells)}, newest=self.now, series=1
+            )
+            for tenant, cells in seen.tenants.items()
+            if cells[1]
+        }
+        return replace(counts, slices=slices)
 
     def _events(self, watch: Watch) -> Counts:
         """As a shop's pod counts them: those that the models answered and those that they failed."""

@@ -216,12 +216,6 @@ SPEAKING = {"mlserver": runtime(protocol="OpenInference")}
         ),
         ({**with_rollout(watch={}), "traffic": None}, SPEAKING, "ShadowUnanswerable", "watch mirrors requests"),
         (SHADOWED, {"mlserver": MLSERVER}, "ProtocolUnknown", "(or KServeV1, OpenAI, Json) in ModelRuntime mlserver"),
-        (
-            with_rollout(notify=[{"webhook": {"url": "https://hooks.example.com"}, "on": ["Drifted"]}]),
-            SPEAKING,
-            "NotSupported",
-            "does not carry out notify yet",
-        ),
     ],
 )
 def test_a_policy_that_mirrors_needs_a_gateway_and_a_protocol(

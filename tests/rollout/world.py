@@ -18,7 +18,7 @@ from pointsman.api.names import MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.rollout.decision import decide, pods_wanted
 from pointsman.rollout.identity import revision_name
-from pointsman.rollout.observed import Deployment, Gateway, Holder, Observed, Pod, Revision, Runtime, Settings
+from pointsman.rollout.observed import Deployment, Gateway, Holder, Observed, Pod, Post, Revision, Runtime, Settings
 from pointsman.rollout.plan import Apply, Delete, Event, Plan, Write
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.vigil import Vigil
@@ -76,6 +76,8 @@ class World(Surroundings):
         self.refusals: dict[str, str] = {}
         self.refused_until = START
         self.watchers: list[Callable[[World], None]] = []
+        self.sent: set[tuple[str, str]] = set()  # notifications and their webhooks
+        self.problems: dict[tuple[str, str], str] = {}  # of those that failed
         self.ours: dict[
             tuple[str, str], dict[str | None, str]
         ] = {}  # versions as seen, and what this plan made of them
@@ -171,6 +173,7 @@ class World(Surroundings):
             evidence=self.evidence,
             vigil=self.vigil,
             reading=reading,
+            post=Post(sent=frozenset(self.sent), problems=self.problems),
         )
         return replace(seen, pods={name: self._pods(name) for name in pods_wanted(seen)})
 

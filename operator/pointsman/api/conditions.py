@@ -19,6 +19,7 @@ UP_TO_DATE = "UpToDate"
 OBSERVED = "Observed"
 PAUSED = "Paused"
 DRIFTED = "Drifted"
+NOTIFIED = "Notified"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
 

@@ -8,6 +8,7 @@ from pointsman.api.autoscaling import MOST_PODS, Autoscaling
 from pointsman.api.cel import matching, rules
 from pointsman.api.conditions import Conditions
 from pointsman.api.modelruntime import Metrics, PodTemplate
+from pointsman.api.notification import Notification
 from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.api.values import ApiModel, Label, Name, Percent, PortRef, Time
 
@@ -15,6 +16,8 @@ Phase = Literal["Preparing", "Warming", "Shadow", "Canary", "AwaitingApproval", 
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
 
 NAME_LIMIT = 54  # of a ModelDeployment: `<name>-<8 hex>` has to be a label value and the name of a Service (63)
+
+MOST_NOTIFICATIONS = 20  # of a ModelDeployment that are not delivered yet
 
 Text = Annotated[str, Field(max_length=2048)]
 
@@ -291,4 +294,7 @@ class ModelDeploymentStatus(ApiModel):
     kept_pods: KeptPods | None = None
     actions: Annotated[list[Action], Field(max_length=10)] = Field(default_factory=list)
     history: Annotated[list[HistoryEntry], Field(max_length=10)] = Field(default_factory=list)
+    notifications: Annotated[list[Notification], Field(max_length=MOST_NOTIFICATIONS)] = Field(
+        default_factory=list, description="What webhooks have still to be told; the oldest first."
+    )
     conditions: Conditions = Field(default_factory=list)

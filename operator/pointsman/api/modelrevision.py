@@ -87,8 +87,8 @@ class GateRecord(ApiModel):
     harm_evidence: Text | None = Field(None, description="log e; Harm at the rollout's bound.")
     safety_evidence: Text | None = Field(None, description="log e; Safe at the bound.")
     needed_requests: int | None = Field(None, description="Candidate requests still expected until Safe.")
-    slices: Annotated[list[SliceRecord], Field(max_length=51)] | None = Field(
-        None, description="Of Agreement; the last one is `other`."
+    slices: Annotated[list[SliceRecord], Field(max_length=52)] | None = Field(
+        None, description="Of Agreement, by slice: `none` has requests without, `other` those of slices met later."
     )
     value: Text | None = Field(None, description="Of Threshold: the answer furthest out, a decimal.")
     held_since: Time | None = Field(None, description="Of Threshold: since when the answer is inside, or outside.")

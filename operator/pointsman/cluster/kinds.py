@@ -60,6 +60,7 @@ GATEWAY_CLASS = Kind(
 GATEWAY = Kind(api_version=_GATEWAY_API, name="Gateway", plural="gateways", optional=True)
 
 POD = Kind(api_version="v1", name="Pod", plural="pods")
+SECRET = Kind(api_version="v1", name="Secret", plural="secrets")
 LEASE = Kind(api_version="coordination.k8s.io/v1", name="Lease", plural="leases")
 EVENT = Kind(api_version="events.k8s.io/v1", name="Event", plural="events")
 CUSTOM_RESOURCE = Kind(

@@ -77,6 +77,7 @@ class Gatherer:
             evidence=memory.evidence,
             vigil=memory.vigil,
             reading=memory.reading,
+            post=memory.post,
         )
 
     def _owned(self, kind: Kind, key: Key, read: Callable[[Seen], T]) -> Mapping[str, T]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from pointsman.api.modeldeployment import ModelDeploymentStatus
 from pointsman.cluster.kinds import Json
 from pointsman.controller.keys import Key
+from pointsman.rollout.observed import Post
+from pointsman.rollout.plan import Notice
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.vigil import Vigil
 from pointsman.signals.reading import Reading
@@ -50,6 +53,7 @@ class Memory:
         frozenset()
     )  # revisions that had more ready pods before, and whose pods were not listed yet
 
+    post: Post = field(default_factory=Post)  # what became of what webhooks were told
     unreadable: str | None = None  # what was said last of an object that does not read as its kind
     told_at: datetime | None = None  # when the ModelDeployment's status was last written
     tell_at: datetime | None = None  # when one that waits is to be written
@@ -64,6 +68,25 @@ class Memory:
         """The refusals that still count."""
         self.refusals = {name: refusal for name, refusal in self.refusals.items() if refusal.until > now}
         return {name: refusal.message for name, refusal in self.refusals.items()}
+
+    def delivered(self, name: tuple[str, str]) -> None:
+        """A webhook has taken a notification (its id and webhook)."""
+        problems = {failed: why for failed, why in self.post.problems.items() if failed != name}
+        self.post = Post(sent=self.post.sent | {name}, problems=problems)
+
+    def undelivered(self, name: tuple[str, str], why: str) -> bool:
+        """A webhook has not; whether that says something new."""
+        if self.post.problems.get(name) == why:
+            return False
+        self.post = Post(sent=self.post.sent, problems={**self.post.problems, name: why})
+        return True
+
+    def forget_post(self, notices: Iterable[Notice], *statuses: ModelDeploymentStatus) -> None:
+        """Remember no more than what is to be told, or stands in one of these statuses still."""
+        owed = {(one.id, one.webhook) for one in notices}
+        owed |= {(one.id, one.webhook) for status in statuses for one in status.notifications}
+        problems = {name: why for name, why in self.post.problems.items() if name in owed}
+        self.post = Post(sent=self.post.sent & owed, problems=problems)
 
     def wake_at(self) -> datetime | None:
         """When there is something to come back for: a refusal to be tried again, or a status that waits."""

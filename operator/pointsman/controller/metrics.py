@@ -176,6 +176,14 @@ class Metrics:
         for outcome in get_args(Outcome):
             self._ended.labels(outcome)
         self._dropped = self._counter("pointsman_dropped_events", "Events that were not posted.")
+        self._notified = self._counter(
+            "pointsman_notifications",
+            "What webhooks were told: sent; failed, at each try; dropped, never delivered.",
+            "outcome",
+        )
+        for told in ("sent", "failed", "dropped"):
+            self._notified.labels(told)
+        self._unsent = self._gauge("pointsman_notifications_owed", "What webhooks have still to be told.")
         self._queued = self._gauge("pointsman_queue_length", "Objects that wait for a worker.")
         self._oldest = self._gauge("pointsman_queue_oldest_seconds", "How long the one that waits longest has waited.")
         self._leading = self._gauge("pointsman_leading", "1 where this operator leads.")
@@ -219,6 +227,14 @@ class Metrics:
     def dropped(self) -> None:
         """An Event was not posted."""
         self._dropped.inc()
+
+    def notified(self, outcome: str) -> None:
+        """A webhook was told something, or not."""
+        self._notified.labels(outcome).inc()
+
+    def notifications(self, owed: Callable[[], int]) -> None:
+        """Where the number of what is still to be told comes from."""
+        self._unsent.set_function(owed)
 
     def led(self) -> None:
         """This operator leads now."""

@@ -15,8 +15,8 @@ _ARMS = ("stable", "candidate", "previous")
 
 
 def is_news(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """Whether anything differs but words and counts of ready pods."""
-    return _gist(before) != _gist(after)
+    """Whether anything differs but words, counts of ready pods, and what webhooks need not be told any more."""
+    return _gist(before) != _gist(after) or any(one not in before.notifications for one in after.notifications)
 
 
 def next_time(told_at: datetime | None, now: datetime) -> datetime | None:
@@ -28,6 +28,7 @@ def next_time(told_at: datetime | None, now: datetime) -> datetime | None:
 
 def _gist(status: ModelDeploymentStatus) -> dict[str, Any]:
     gist: dict[str, Any] = status.dump()
+    gist.pop("notifications", None)
     for arm in _ARMS:
         if arm in gist:
             gist[arm] = {key: value for key, value in gist[arm].items() if key != "readyReplicas"}

@@ -166,6 +166,7 @@ async def _work(operator: Operator, api: Any, leadership: Leadership, probes: Pr
             asyncio.create_task(operator.relist(), name="relist"),
             asyncio.create_task(operator.recorder.run(), name="recorder"),
             asyncio.create_task(operator.looks.run(), name="looks"),
+            asyncio.create_task(operator.courier.run(), name="courier"),
         ]
         done = await _first(*everything)
         if stopping not in done:
@@ -179,6 +180,7 @@ async def _work(operator: Operator, api: Any, leadership: Leadership, probes: Pr
         _log.info("stopped")
         return 0
     finally:
+        operator.sender.close()
         await _cancel(*everything)
 
 

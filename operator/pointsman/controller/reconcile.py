@@ -29,7 +29,7 @@ from pointsman.controller.workers import Done
 from pointsman.errors import Conflict, Terminal
 from pointsman.rollout.arms import is_inspector
 from pointsman.rollout.observed import Observed, Pod
-from pointsman.rollout.plan import Event, Plan
+from pointsman.rollout.plan import Event, Notice, Plan
 from pointsman.rollout.vigil import Vigil
 from pointsman.rollout.weighing import Weighed
 
@@ -46,6 +46,13 @@ class Decision(Protocol):
 
     def pods_wanted(self, observed: Observed) -> frozenset[str]:
         """The revisions whose pods the decision needs to see."""
+
+
+class Post(Protocol):
+    """What tells webhooks."""
+
+    def owe(self, key: Key, notices: Iterable[Notice]) -> None:
+        """All that they have still to be told of a ModelDeployment."""
 
 
 class Gauge(Protocol):
@@ -75,6 +82,7 @@ class World:
     recorder: Recorder
     looks: Looks
     gauge: Gauge
+    post: Post
     learnt: Callable[[Change], None]
 
 
@@ -142,6 +150,7 @@ class Reconciler:
         self._world.gauge.rollout(key, None, ())
         self._world.gauge.drift(key, None)
         self._world.gauge.conditions(key, ())
+        self._world.post.owe(key, ())
         return Done(gone=True)
 
     def _observe(self, key: Key, memory: Memory, now: datetime) -> Observed | None:
@@ -207,6 +216,8 @@ class Reconciler:
             memory.reading = None
         self._world.looks.watch(key, plan.watch, plan.interval)
         status = plan.status or observed.deployment.status
+        self._world.post.owe(key, plan.notices)
+        memory.forget_post(plan.notices, observed.deployment.status, status)
         self._world.gauge.rollout(key, status.rollout, plan.weighed)
         self._world.gauge.drift(key, plan.vigil)
         self._world.gauge.conditions(key, status.conditions)

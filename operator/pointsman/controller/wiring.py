@@ -14,7 +14,7 @@ from pointsman.cluster.answers import Busy, Missing
 from pointsman.cluster.cache import Cache, Census, Change
 from pointsman.cluster.client import Client, Page
 from pointsman.cluster.connection import watching_session
-from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, WATCHED, Json, Kind
+from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME, ROLLOUT_POLICY, SECRET, WATCHED, Json, Kind
 from pointsman.cluster.recorder import Recorder
 from pointsman.controller import watches
 from pointsman.controller.catalogue import Catalogue
@@ -33,6 +33,8 @@ from pointsman.errors import Retryable, Terminal
 from pointsman.rollout import observed
 from pointsman.signals.queries import Labels
 from pointsman.signals.reading import Reading
+from pointsman.webhooks.courier import Courier
+from pointsman.webhooks.sending import Sender
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +61,10 @@ class Operator:
             labels=Labels(deployment=settings.deployment_label, revision=settings.revision_label),
             gauge=metrics,
         )
+        self.sender = Sender(partial(client.get, SECRET))
+        self.courier = Courier[Key](
+            self.sender.send, sent=self._delivered, failed=self._undelivered, counted=metrics.notified
+        )
         world = World(
             client=client,
             cache=self.cache,
@@ -67,6 +73,7 @@ class Operator:
             recorder=self.recorder,
             looks=self.looks,
             gauge=metrics,
+            post=self.courier,
             learnt=self._learn,
         )
         self._rollouts = Reconciler(world, decision)
@@ -74,6 +81,7 @@ class Operator:
         self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
         metrics.queue(lambda: len(self.workers), self.workers.waited)
         metrics.watches(pulse.ages)
+        metrics.notifications(lambda: len(self.courier))
         self._served: tuple[Kind, ...] = ()
         self._watched: dict[str, tuple[Kind, str | None]] = {}  # by URL path
         self._unlisted: set[str] = set()  # URL paths
@@ -221,6 +229,17 @@ class Operator:
         memory = self.memories.get(key)
         if memory is not None:
             memory.reading = reading
+            self.workers.add_round(key)
+
+    def _delivered(self, key: Key, name: tuple[str, str]) -> None:
+        memory = self.memories.get(key)
+        if memory is not None:
+            memory.delivered(name)
+            self.workers.add_round(key)
+
+    def _undelivered(self, key: Key, name: tuple[str, str], why: str) -> None:
+        memory = self.memories.get(key)
+        if memory is not None and memory.undelivered(name, why):
             self.workers.add_round(key)
 
 

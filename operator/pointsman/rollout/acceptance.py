@@ -202,20 +202,6 @@ def _mirrored(observed: Observed, found: Target) -> None:
         )
 
 
-def _carried_out(_: Observed, found: Target) -> None:
-    """Refuse what can be written and is not done yet: a rollout that leaves it out in silence would claim too much."""
-    gates = found.fields.gates or ()
-    asks = [
-        *(["notify"] if found.fields.notify else []),
-        *(f"slices of gate {gate.name!r}" for gate in gates if gate.slices is not None),
-    ]
-    if asks:
-        raise _Refused(
-            "NotSupported",
-            f"the rollout policy in force: this version of the operator does not carry out {asks[0]} yet: leave it out",
-        )
-
-
 def _hostname_free(observed: Observed, _: Target) -> None:
     if observed.holder is not None:
         held = observed.holder
@@ -252,6 +238,5 @@ CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
     _hostname_free,
     _gateways_exist,
     _mirrored,
-    _carried_out,  # the one place that refuses what the rollout does not carry out yet
     _not_refused,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pointsman.api.values import ApiModel, basis_points, percent
-from pointsman.rollout import children, course, folding, readiness, report, scaling, steps, watching
+from pointsman.rollout import children, course, folding, notices, readiness, report, scaling, steps, watching
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
@@ -79,7 +79,7 @@ def _say(draft: Draft, wanted: Shape) -> None:
 
 def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     observed = draft.facts.observed
-    status = report.status(draft, wanted)
+    status = notices.owed(draft, report.status(draft, wanted))
     report.tell_refusal(draft, status)
     watching.tell(draft, status)
     changed = _differ(status, observed.deployment.status)
@@ -106,6 +106,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
         status=status if changed else None,
         after=tuple(written.after),
         events=tuple(draft.events),
+        notices=notices.notices(draft, status),
         wake_at=min((at for at in draft.wakes if at > draft.now), default=None),
         evidence=draft.evidence,
         vigil=draft.vigil,

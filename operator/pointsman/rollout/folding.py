@@ -12,7 +12,7 @@ from pointsman.evidence import gate as gates
 from pointsman.evidence import model
 from pointsman.evidence.bins import Bins
 from pointsman.evidence.replays import AgreementLook, Histograms, PredictionLook
-from pointsman.rollout import numbers, thresholds
+from pointsman.rollout import numbers, slicing, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
 from pointsman.signals import ledger as ledgers
@@ -172,20 +172,19 @@ def _fold_gate(
         return replace(before, problem=increments.reason)
     if increments.edges == (math.inf,):  # no request has made a histogram yet: nothing to compare, nothing missing
         return replace(before, ledger=ledger, problem=None)
+    slices, of_slices = slicing.fold(before.slices, counts, known=before.ledger, asked=gate.slices, at=at)
     spec = in_numbers(policy, gate, replace(before, ledger=ledger))
     anew = gate.signal in LATENCY_SIGNALS and before.ledger.edges not in ((), (math.inf,), increments.edges)
     state = gates.start(spec) if before.state is None or anew else before.state
+    look = _look(gate, counts, increments, at, elapsed)
+    if isinstance(look, AgreementLook):
+        look = replace(look, slices=of_slices)
     try:
-        return replace(
-            before,
-            ledger=ledger,
-            state=gates.fold(spec, state, _look(gate, counts, increments, at, elapsed)),
-            problem=None,
-        )
+        return replace(before, ledger=ledger, slices=slices, state=gates.fold(spec, state, look), problem=None)
     except (
         ValueError
     ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
-        return replace(before, ledger=ledgers.Ledger(), state=None, problem=f"counts anew: {unfit}")
+        return replace(before, ledger=ledgers.Ledger(), slices={}, state=None, problem=f"counts anew: {unfit}")
 
 
 def _counted_as(before: GateEvidence, counts: Counts) -> GateEvidence:

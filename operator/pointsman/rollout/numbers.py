@@ -9,6 +9,7 @@ from pointsman.api.values import WHOLE
 from pointsman.evidence import calibration, model
 from pointsman.evidence import gate as gates
 from pointsman.evidence.replays import AgreementGate, PredictionGate
+from pointsman.rollout import slicing
 from pointsman.rollout.policy import DEFAULT_AT_LEAST, Policy
 from pointsman.signals.reading import LatencyPast, Past
 
@@ -51,6 +52,7 @@ def gate_numbers(
     if gate.signal == "Agreement":
         return AgreementGate(
             allowed=1 - float(gate.at_least or DEFAULT_AT_LEAST) / 100,
+            slices=slicing.named(gate.slices),
             false_rollback=policy.false_rollback,
             false_promotion=policy.false_promotion,
             weight=weight,

@@ -86,6 +86,14 @@ class Gateway:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Post:
+    """What became of what webhooks were told, each by the notification's id and webhook; forgotten when we start anew."""
+
+    sent: frozenset[tuple[str, str]] = frozenset()
+    problems: Mapping[tuple[str, str], str] = field(default_factory=dict)  # of those that failed the last time, why
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the operator was installed with, as far as decisions and rendering need it."""
 
@@ -115,4 +123,5 @@ class Observed:
     refusals: Mapping[str, str] = field(default_factory=dict)  # revision -> why the API server refused its objects
     evidence: Evidence | None = None  # in memory since the last look; else it is resumed from the revision
     vigil: Vigil | None = None  # likewise, of a version that serves alone
+    post: Post = field(default_factory=Post)
     reading: Reading | None = None  # a fresh look, not folded in yet

@@ -27,6 +27,23 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A CloudEvent that a webhook has still to be told; without `event` only its token is looked for.
+
+    id       of the event, the same at every try
+    webhook  names the webhook
+    secret   namespace, name and key of the Secret that has its token
+    """
+
+    id: str
+    webhook: str
+    url: str
+    allow_private: bool
+    secret: tuple[str, str, str] | None = None
+    event: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Apply:
     """Server-side apply, guarded by the resourceVersion that the decision saw; None: it was not there.
 
@@ -61,6 +78,7 @@ class Plan:
     revisions statuses of ModelRevisions, before the status that relies on them
     status    the ModelDeployment's; the commit point of what follows. None: it is already that
     after     what raises the candidate's share, scales stable down or deletes
+    notices   what webhooks have still to be told, as the status says once it is written
     """
 
     lower: tuple[Write, ...] = ()
@@ -69,6 +87,7 @@ class Plan:
     status: ModelDeploymentStatus | None = None
     after: tuple[Write, ...] = ()
     events: tuple[Event, ...] = ()
+    notices: tuple[Notice, ...] = ()
     wake_at: datetime | None = None
     evidence: Evidence | None = None  # keep in memory until the next decision
     vigil: Vigil | None = None  # likewise

@@ -19,6 +19,7 @@ class GateEvidence:
 
     question  fingerprint of what is asked of Prometheus: another metric profile starts the counters anew
     replays   whether the inspector counts, which replays mirrored requests
+    slices    of Agreement: the last counters of every slice, by its name
     outputs   of PredictionDrift: whose bins the ledger counts; others start it anew
     calibration  what stable's hour before says, frozen from the first answer on; None: not known yet
     ledger    the last cumulative counters of every pod
@@ -32,6 +33,7 @@ class GateEvidence:
     outputs: str = ""
     calibration: Calibration | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    slices: Mapping[str, Ledger] = field(default_factory=dict)
     state: gates.State | None = None
     standing: Standing | None = None
     problem: str | None = None
@@ -65,6 +67,7 @@ class Evidence:
                         "outputs": gate.outputs,
                         "calibration": None if gate.calibration is None else gates.dumps_calibration(gate.calibration),
                         "ledger": gate.ledger.dump(),
+                        "slices": {slice_: ledger.dump() for slice_, ledger in gate.slices.items()},
                         "state": None if gate.state is None else gates.dumps(gate.state),
                         "standing": None if gate.standing is None else gate.standing.dump(),
                     }
@@ -92,6 +95,7 @@ def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | 
                     outputs=gate.get("outputs", ""),
                     calibration=None if gate["calibration"] is None else gates.loads_calibration(gate["calibration"]),
                     ledger=Ledger.load(gate["ledger"]),
+                    slices={slice_: Ledger.load(ledger) for slice_, ledger in gate.get("slices", {}).items()},
                     state=None if gate["state"] is None else gates.loads(gate["state"]),
                     standing=None if gate.get("standing") is None else Standing.load(gate["standing"]),
                 )

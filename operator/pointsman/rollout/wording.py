@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pointsman.api.modelrevision import Calibration, GateRecord
+from pointsman.api.modelrevision import Calibration, GateRecord, SliceRecord
 from pointsman.evidence import model, words
+from pointsman.evidence.replays import SliceVerdict
 from pointsman.rollout import thresholds
 from pointsman.rollout.weighing import Weighed
 
@@ -64,6 +65,7 @@ def gate_record(weighed: Weighed) -> GateRecord:
         interval=None if proof.interval is None else [_number(end) for end in proof.interval],
         harm_evidence=_number(proof.log_harm),
         safety_evidence=_number(proof.log_safe),
+        slices=[_slice(one) for one in proof.slices] or None,
         needed_requests=None if proof.needed_requests is None else math.ceil(min(proof.needed_requests, 1e12)),
         message=explain(weighed)[:2048],
     )
@@ -80,6 +82,16 @@ def _calibration(known: model.Calibration) -> Calibration:
         dispersion=_number(float(known.noise.phi)),
         pod_spread=_number(float(known.noise.tau)),
         assumed=bool(known.noise.assumed),
+    )
+
+
+def _slice(one: SliceVerdict) -> SliceRecord:
+    return SliceRecord(
+        name=one.name,
+        compared=one.compared,
+        disagreed=one.disagreed,
+        harm_evidence=_number(one.log_harm),
+        safety_evidence=_number(one.log_safe),
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
-from pointsman.signals import distributions, events, exports, histogram, past
+from pointsman.signals import absence, distributions, events, exports, histogram, past
 from pointsman.signals.counters import FaultError, whole
 from pointsman.signals.distributions import Inspected
-from pointsman.signals.matching import FAILED, NOWHERE, PART, PRESENT, STARTED, UNLABELLED
+from pointsman.signals.matching import FAILED, PART, PRESENT, STARTED, counters_of, values_of
 from pointsman.signals.measures import measured
 from pointsman.signals.own import Asked, EventsQuestion, EventsShape, ThresholdQuestion
 from pointsman.signals.profiles import Arm, Counter, Question, Shape
@@ -168,11 +168,21 @@ class Look:
                 return candidate
             if isinstance(stable, NoData):
                 return stable
-            return _counts(question, stable=stable, candidate=candidate)
+            counted = _counts(question, stable=stable, candidate=candidate)
+            return (
+                replace(counted, slices=self._slices(watch, question.candidate)) if question.candidate.by else counted
+            )
         except FaultError as fault:
             return Faulty(f"gate {question.gate}: {fault}")
 
-    def _arm(self, watch: Watch, arm: Arm, shape: Shape) -> _Arm | NoData:
+    def _slices(self, watch: Watch, shape: Shape) -> Mapping[str, ArmCounts]:
+        """The candidate's counters by what its shape tells apart."""
+        series = self.series[shape]
+        found = () if isinstance(series, Failed) else series.get((watch.namespace, watch.candidate), ())
+        arms = {name: self._arm(watch, "candidate", shape, name) for name in values_of(shape.by, found)}
+        return {name: _arm_counts(arm, arm.errors) for name, arm in arms.items() if not isinstance(arm, NoData)}
+
+    def _arm(self, watch: Watch, arm: Arm, shape: Shape, part: str = "") -> _Arm | NoData:
         series, up = self.series[shape], self.up[shape.source]
         if isinstance(series, Failed):
             return NoData(series.reason)
@@ -182,12 +192,12 @@ class Look:
         who = f"{arm} revision {owner[1]}"
         scraped, starts = (_of_runtime if shape.source == "Runtime" else _of_others)(watch, owner, series, up)
         if not scraped:
-            return NoData(_no_target(who, owner, shape, up, self.plan.labels))
+            return NoData(absence.no_target(who, owner, shape, up, self.plan.labels))
         return _read_arm(
             shape,
             who=who,
             scraped=scraped,
-            series=[sample for sample in series.get(owner, ()) if sample.labels.get(PART) in (None, FAILED)],
+            series=counters_of(part, shape.by, series.get(owner, ())),
             started={_target(sample): sample.value for sample in starts if sample.labels.get(PART) == STARTED},
             clock=_Clock(at=self.at, stale_after=watch.stale_after),
             pod=self.plan.labels.pod,
@@ -373,26 +383,3 @@ def _arm_counts(arm: _Arm, cells: Mapping[str, tuple[int, ...]]) -> ArmCounts:
         series=arm.series,
         missing=arm.missing,
     )
-
-
-def _no_target(who: str, owner: Owner, shape: Shape, up: _Table, labels: Labels) -> str:
-    """Why an arm has no target: the pods are scraped without our labels, or not at all."""
-    if shape.source == "Gateway":
-        return (
-            f"the gateway's metrics show no cluster service/{owner[0]}/{owner[1]}: is `mergeBackends` set in the"
-            " EnvoyProxy, and does Prometheus scrape the Envoy pods?"
-        )
-    for samples in up.values():
-        for sample in samples:
-            part = sample.labels.get(PART)
-            if part == NOWHERE and sample.labels.get(labels.revision) == owner[1]:
-                return f"the scrape of {who} sets no label {labels.namespace!r}: add it by relabelling, or set its name in the operator's settings"
-            if part == UNLABELLED and sample.labels.get(labels.pod, "").startswith(f"{owner[1]}-"):
-                return (
-                    f"Prometheus scrapes {who} but the label {labels.revision!r} does not arrive: copy the pod's labels"
-                    " (a labelmap relabelling, or podTargetLabels: [pointsman.dev/revision, pointsman.dev/deployment] in the PodMonitor)"
-                )
-    if shape.source == "Inspector":
-        return f"Prometheus has no target for the inspector of {who}: is the pod up, and its port of metrics scraped?"
-    missing = f'up{{{labels.namespace}="{owner[0]}",{labels.revision}="{owner[1]}"}}'
-    return f"Prometheus has no target for {who}, `{missing}` is empty: is the port of its metrics scraped?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pointsman.signals.samples import Sample
 from pointsman.signals.tokens import quoted
 
 PART: Final = "pointsman_part"
@@ -35,3 +36,13 @@ def union(values: Iterable[str]) -> str:
 def literal(value: str) -> str:
     r"""The value as RE2 that matches just it: what Go's regexp.QuoteMeta escapes (`re.escape` also escapes `-`, needlessly)."""
     return "".join(f"\\{character}" if character in r"\.+*?()|[]{}^$" else character for character in value)
+
+
+def values_of(label: str, samples: Iterable[Sample]) -> tuple[str, ...]:
+    """What a label says, in the order of its values; series without it are of none."""
+    return tuple(sorted({value for sample in samples if (value := sample.labels.get(label, ""))}))
+
+
+def counters_of(value: str, label: str, samples: Iterable[Sample]) -> list[Sample]:
+    """All counters, and the failed ones among them, of the series whose label says this; "": those without it."""
+    return [one for one in samples if one.labels.get(PART) in (None, FAILED) and one.labels.get(label, "") == value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from pointsman.api.gates import Gate, Signal, Source
@@ -41,6 +41,7 @@ class Shape:
     match   label -> RE2, anchored: the series that count
     failed  of those, the series that count failures (Errors) or differences (Agreement)
     unit    what the histogram's edges are in (latency signals)
+    by      a label whose values are counted apart, beside the series that do not have it (Agreement); "": none is
     """
 
     source: Counter
@@ -49,6 +50,7 @@ class Shape:
     match: Matchers = ()
     failed: Matchers = ()
     unit: Unit = "s"
+    by: str = ""
 
     @property
     def counts_requests(self) -> bool:
@@ -101,6 +103,9 @@ ENVOY_GATEWAY = Gateway(
     latency=Shape(source="Gateway", signal="Latency", metric="envoy_cluster_upstream_rq_time", unit="ms"),
 )
 
+_SLICE: Final = "slice"
+"""The label with which the inspector tells slices apart; what all of them came to has none."""
+
 _REPLAYED: Final[Mapping[Signal, Shape]] = {
     "Errors": Shape(
         source="Inspector",
@@ -113,7 +118,7 @@ _REPLAYED: Final[Mapping[Signal, Shape]] = {
         source="Inspector",
         signal="Agreement",
         metric="pointsman_inspector_comparisons_total",
-        match=(("slice", ""),),
+        match=((_SLICE, ""),),
         failed=(("agreed", "false"),),
     ),
 }
@@ -165,6 +170,8 @@ def ask_inspector(gate: Gate) -> Question | PredictionsQuestion | Unanswerable:
     shape = _REPLAYED.get(gate.signal)
     if shape is None:
         return Unanswerable(f"gate {gate.name} asks for {gate.signal}, which replays of mirrored requests do not tell")
+    if gate.slices is not None:
+        shape = replace(shape, match=(), by=_SLICE)
     return Question(gate=gate.name, stable=shape, candidate=shape)
 
 

@@ -174,9 +174,10 @@ def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labe
         told_by = labels.revision if shape.source == "Runtime" else REPLAYED
         arm = f"{labels.namespace}={quoted(namespace)},{told_by}={quoted(revision)}"
     if shape.counts_requests:
+        match = (*shape.match, (shape.by, "")) if shape.by else shape.match  # all of them, whatever they are by
         return (
-            f"sum({_select(shape.metric, arm, shape.match, shape.failed)})",
-            f"sum({_select(shape.metric, arm, shape.match)})",
+            f"sum({_select(shape.metric, arm, match, shape.failed)})",
+            f"sum({_select(shape.metric, arm, match)})",
         )
     buckets, native = (_select(name, arm, shape.match) for name in _series(shape))
     return (f"sum by (le) ({buckets}) or sum ({native})",)
@@ -247,7 +248,8 @@ def _rising(shape: Shape, arms: str, labels: Labels) -> list[str]:
         "Gateway": (CLUSTER,),
         "Inspector": (labels.namespace, REPLAYED),
     }[shape.source]
-    by = ",".join(dict.fromkeys((*owner, labels.pod, "job", "instance")))
+    apart = (shape.by,) if shape.by else ()
+    by = ",".join(dict.fromkeys((*owner, labels.pod, "job", "instance", *apart)))
     keys = (by,) if shape.counts_requests else (f"{by},le", by)
     parts = [
         f"sum by ({key}) ({_select(name, arms, shape.match)})" for key, name in zip(keys, _series(shape), strict=True)

@@ -110,6 +110,7 @@ class Counts:
     note       a sentence where no pod of either arm has a matching series
     newcomers  what counts of a counter that is met after the first look and does not say since when it counts: nothing
                before the look after (Baseline), or all of it (FromZero)
+    slices     Agreement by slice: of the candidate, by the slice's name
     outputs    PredictionDrift: whose bins the cells are, one after the other, each cell with all those before it; `edges`
                number them
     """
@@ -119,6 +120,7 @@ class Counts:
     candidate: ArmCounts
     note: str | None = None
     newcomers: Newcomers = "Baseline"
+    slices: Mapping[str, ArmCounts] = field(default_factory=dict)
     outputs: tuple[Scale, ...] = ()
 
 
