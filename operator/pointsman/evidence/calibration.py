@@ -43,18 +43,21 @@ _MISTAKEN = 0.05  # how often a spread between pods is seen where there is none
 
 
 class _Table(NamedTuple):
-    """Requests and bad ones of pods (last axis) in intervals, floats of shape (..., T, P); nothing counted where there was no sample."""
+    """Requests and bad ones of pods in intervals, floats of shape (..., P, T); nothing counted where there was no sample.
+
+    The intervals are the last axis: sums along a few pods are quick only over long rows.
+    """
 
     requests: Numbers
     bad: Numbers
 
     def joined(self, intervals: int) -> _Table:
         """Return the table over runs of so many intervals; a last run that is not full is left out."""
-        runs = self.requests.shape[-2] // intervals
+        runs = self.requests.shape[-1] // intervals
 
         def join(values: Numbers) -> Numbers:
-            kept = values[..., : runs * intervals, :]
-            return np.asarray(kept.reshape(*kept.shape[:-2], runs, intervals, kept.shape[-1]).sum(axis=-2))
+            kept = values[..., : runs * intervals]
+            return np.asarray(sum(kept[..., start::intervals] for start in range(intervals)))
 
         return _Table(join(self.requests), join(self.bad))
 
@@ -162,8 +165,9 @@ def _unknown(batch: tuple[int, ...]) -> Calibration:
 
 
 def _table(requests: Integers, bad: Integers | Numbers) -> _Table:
+    """Return the table of increments of shape (..., T, P)."""
     known = requests >= 0
-    return _Table(np.where(known, requests, 0.0), np.where(known, bad, 0.0))
+    return _Table(*(np.ascontiguousarray(np.swapaxes(np.where(known, a, 0.0), -1, -2)) for a in (requests, bad)))
 
 
 def _noise(phi: Numbers, tau: Numbers, assumed: Flags, pods: Integers | Numbers) -> Noise:
@@ -180,7 +184,7 @@ def _spread(table: _Table, *, of: int) -> _Spread:
     phi = single * (1 + 2 / np.sqrt(looks))
     intervals = 2
     worst = single
-    while table.requests.shape[-2] // intervals >= _LEAST_RUNS:
+    while table.requests.shape[-1] // intervals >= _LEAST_RUNS:
         runs, deviation = _dispersion(table.joined(intervals))
         significant = runs > single * (1 + _CLEARLY * deviation)
         heavier = np.minimum(_BURSTS, np.sqrt(runs / single))
@@ -196,37 +200,36 @@ def _dispersion(table: _Table) -> tuple[Numbers, Numbers]:
     It is drawn towards 1 by ``_PRIOR`` bad requests: a handful of intervals with more than one says little.
     """
     expected = _fitted(table)
-    total = table.bad.sum(axis=-1, keepdims=True)
+    total = table.bad.sum(axis=-2, keepdims=True)
     rate = np.where(table.requests > 0, expected / np.maximum(table.requests, 1), 0.0)
-    share = expected / np.maximum(expected.sum(axis=-1, keepdims=True), 1e-300)
+    share = expected / np.maximum(expected.sum(axis=-2, keepdims=True), 1e-300)
     several = total > 1  # one bad request falls on one pod whatever the dispersion
     around = np.where(several, (table.bad - expected) ** 2, 0.0).sum(axis=(-2, -1))
     allowed = np.where(several, expected * (1 - share) * (1 - np.minimum(rate, 0.999)), 0.0).sum(axis=(-2, -1))
-    rows = np.asarray(total[..., 0] > 0).sum(axis=-1)
+    rows = np.asarray(total[..., 0, :] > 0).sum(axis=-1)
     fitted = np.maximum(rows, 2) / np.maximum(rows - 1, 1)  # the pods' own rates are fitted
-    freedom = np.maximum(np.asarray(several[..., 0]).sum(axis=-1) * (_pods(table) - 1), 1)
+    freedom = np.maximum(np.asarray(several[..., 0, :]).sum(axis=-1) * (_pods(table) - 1), 1)
     deviation = np.sqrt(2 / freedom + 1 / np.maximum(_total(table.bad), 1))
     return np.asarray((around * fitted + _PRIOR) / (allowed + _PRIOR)), deviation
 
 
 def _fitted(table: _Table) -> Numbers:
     """Return expected bad requests with every interval's and every pod's total as counted (iterative proportional fitting)."""
-    rate = np.ones((*table.bad.shape[:-2], 1, table.bad.shape[-1]))
-    row, column = table.bad.sum(axis=-1, keepdims=True), table.bad.sum(axis=-2, keepdims=True)
-    level = np.ones_like(row)
+    of_interval, of_pod = table.bad.sum(axis=-2, keepdims=True), table.bad.sum(axis=-1, keepdims=True)
+    rate = np.ones_like(of_pod)
     for _ in range(_FITS):
-        level = row / np.maximum((table.requests * rate).sum(axis=-1, keepdims=True), 1e-300)
-        rate = column / np.maximum((table.requests * level).sum(axis=-2, keepdims=True), 1e-300)
-    level = row / np.maximum((table.requests * rate).sum(axis=-1, keepdims=True), 1e-300)
+        level = of_interval / np.maximum((table.requests * rate).sum(axis=-2, keepdims=True), 1e-300)
+        rate = of_pod / np.maximum((table.requests * level).sum(axis=-1, keepdims=True), 1e-300)
+    level = of_interval / np.maximum((table.requests * rate).sum(axis=-2, keepdims=True), 1e-300)
     return np.asarray(table.requests * level * rate)
 
 
 def _between(table: _Table, phi: Numbers, *, mistaken: float) -> Numbers:
     """Return the sd of the pods' log rates beyond counting noise of dispersion ``phi``, 0 where it is not significant."""
-    level = table.bad.sum(axis=-1, keepdims=True) / np.maximum(table.requests.sum(axis=-1, keepdims=True), 1)
-    expected = (table.requests * level).sum(axis=-2)
-    variance = (table.requests * level * (1 - level)).sum(axis=-2)
-    counted = table.bad.sum(axis=-2)
+    level = table.bad.sum(axis=-2, keepdims=True) / np.maximum(table.requests.sum(axis=-2, keepdims=True), 1)
+    expected = (table.requests * level).sum(axis=-1)
+    variance = (table.requests * level * (1 - level)).sum(axis=-1)
+    counted = table.bad.sum(axis=-1)
     q = np.where(variance > 0, (counted - expected) ** 2 / np.maximum(variance, 1e-300), 0.0).sum(axis=-1) / phi
     freedom = np.maximum((expected > 0).sum(axis=-1) - 1, 0)
     total = expected.sum(axis=-1)
@@ -261,11 +264,11 @@ def _total(values: Numbers) -> Numbers:
 
 
 def _pods(table: _Table) -> Integers:
-    return np.asarray((table.requests.sum(axis=-2) > 0).sum(axis=-1))
+    return np.asarray((table.requests.sum(axis=-1) > 0).sum(axis=-1))
 
 
 def _intervals(table: _Table) -> Integers:
-    return np.asarray((table.requests.sum(axis=-1) > 0).sum(axis=-1))
+    return np.asarray((table.requests.sum(axis=-2) > 0).sum(axis=-1))
 
 
 def _plain(values: NDArray[np.float64] | Integers) -> int | Integers:

@@ -11,7 +11,7 @@ from pointsman.evidence import words
 from pointsman.evidence.model import Gate, Margin, RateGate
 
 _WIDEST = 20.0  # times the tolerance: wider than that is no advice
-_ROUNDS = 20
+_ROUNDS = 10  # to a third of a percent, and it is rounded up to a tenth
 _MINUTE, _HOUR = 60.0, 3600.0
 
 

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -26,7 +27,9 @@ def read(pod: str, series: Sequence[Sample], unit: Unit) -> list[Fixed]:
     parts: dict[frozenset[tuple[str, str]], dict[float, int]] = defaultdict(dict)
     for sample in series:
         upper = edge(pod, sample.labels.get("le"), unit)
-        rest = frozenset(item for item in sample.labels.items() if item[0] != "le")
+        others = dict(sample.labels)
+        others.pop("le", None)
+        rest = frozenset(others.items())
         if upper in parts[rest]:
             raise FaultError(f"pod {pod} exports the bucket le={sample.labels.get('le')!r} twice")
         parts[rest][upper] = whole(pod, sample)
@@ -52,10 +55,15 @@ def edge(pod: str, le: str | None, unit: Unit) -> float:
     Raises:
         FaultError: `le` is no number.
     """
-    try:
-        seconds = float(Decimal(le or "") / PER_SECOND[unit])
-    except InvalidOperation:
-        seconds = math.nan
+    seconds = _seconds(le or "", unit)
     if math.isnan(seconds):
         raise FaultError(f"pod {pod} exports a bucket with le={le!r}, which is no number")
     return seconds
+
+
+@lru_cache(maxsize=4096)  # all pods of all rollouts have the same few
+def _seconds(le: str, unit: Unit) -> float:
+    try:
+        return float(Decimal(le) / PER_SECOND[unit])
+    except InvalidOperation:
+        return math.nan

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import TypeAlias, TypeVar
 
 from pointsman.signals import absence, distributions, events, exports, histogram, past
@@ -90,13 +91,18 @@ class Look:
 
     def read(self, watch: Watch) -> Reading:
         """What this look says about one rollout; `watch` is one of those that the plan was made of."""
+        # Gates that ask the same are answered once: hundreds of buckets of two quantiles are the same ones.
+        compared = cache(partial(self._compared, watch))
+        before = cache(partial(self._before, watch))
         return Reading(
             at=self.at,
-            gates={question.gate: self._answer(watch, question) for question in watch.questions},
+            gates={question.gate: self._answer(watch, question, compared) for question in watch.questions},
             past={}
             if watch.calibrate is None
             else {
-                one.gate: self._past(watch, one)
+                one.gate: before(one.stable, watch.stable)
+                if isinstance(one, Question)
+                else before(one.shape, one.stable)
                 for one in watch.questions
                 if isinstance(one, Question | EventsQuestion)
             },
@@ -118,13 +124,8 @@ class Look:
             if sample.labels.get(PART) == FAILED
         )
 
-    def _past(self, watch: Watch, question: Question | EventsQuestion) -> Past | NoData:
-        """What this look says about the time before it."""
-        shape: Shape | EventsShape
-        if isinstance(question, EventsQuestion):
-            shape, name = question.shape, question.stable
-        else:
-            shape, name = question.stable, watch.stable
+    def _before(self, watch: Watch, shape: Shape | EventsShape, name: str) -> Past | NoData:
+        """What this look says about the time before it, of what this name has counted."""
         long = span(watch)
         query = None if long is None else self.plan.past.get(((shape, watch.namespace, name), long))
         if long is None or query is None or query not in self.past:
@@ -150,7 +151,7 @@ class Look:
             labels=self.plan.labels,
         )
 
-    def _answer(self, watch: Watch, question: Asked) -> Answered:
+    def _answer(self, watch: Watch, question: Asked, compared: Callable[[Shape, Shape], Counts | NoData]) -> Answered:
         if isinstance(question, ThresholdQuestion):
             return measured(self.values[question.query])
         if isinstance(question, EventsQuestion):
@@ -158,22 +159,25 @@ class Look:
         if isinstance(question, Inspected):
             found = self.inspected[type(question)]
             return distributions.read(question, watch, found, at=self.at, pod=self.plan.labels.pod)
-        return self._both(watch, question)
-
-    def _both(self, watch: Watch, question: Question) -> Answered:
         try:
-            candidate = self._arm(watch, "candidate", question.candidate)
-            stable = self._arm(watch, "stable", question.stable)
-            if isinstance(candidate, NoData):
-                return candidate
-            if isinstance(stable, NoData):
-                return stable
-            counted = _counts(question, stable=stable, candidate=candidate)
-            return (
-                replace(counted, slices=self._slices(watch, question.candidate)) if question.candidate.by else counted
-            )
+            return compared(question.stable, question.candidate)
         except FaultError as fault:
             return Faulty(f"gate {question.gate}: {fault}")
+
+    def _compared(self, watch: Watch, stable: Shape, candidate: Shape) -> Counts | NoData:
+        """What both arms have counted.
+
+        Raises:
+            FaultError: it cannot be true.
+        """
+        ours = self._arm(watch, "candidate", candidate)
+        theirs = self._arm(watch, "stable", stable)
+        if isinstance(ours, NoData):
+            return ours
+        if isinstance(theirs, NoData):
+            return theirs
+        counted = _counts(candidate, of_stable=theirs, of_candidate=ours)
+        return replace(counted, slices=self._slices(watch, candidate)) if candidate.by else counted
 
     def _slices(self, watch: Watch, shape: Shape) -> Mapping[str, ArmCounts]:
         """The candidate's counters by what its shape tells apart."""
@@ -351,27 +355,26 @@ def _pod(sample: Sample, label: str) -> str:
     return sample.labels.get(label) or sample.labels.get("instance", "")
 
 
-def _counts(question: Question, *, stable: _Arm, candidate: _Arm) -> Counts:
+def _counts(shape: Shape, *, of_stable: _Arm, of_candidate: _Arm) -> Counts:
     note = None
-    if stable.series + candidate.series == 0:
-        metric = question.candidate.metric
+    if of_stable.series + of_candidate.series == 0:
         note = (
-            f"no pod of either version exports a matching series of {metric} yet: none has served a request,"
+            f"no pod of either version exports a matching series of {shape.metric} yet: none has served a request,"
             " or its name or `match` in the metrics profile is wrong"
         )
-    if question.candidate.counts_requests:
+    if shape.counts_requests:
         return Counts(
             edges=(),
-            stable=_arm_counts(stable, stable.errors),
-            candidate=_arm_counts(candidate, candidate.errors),
+            stable=_arm_counts(of_stable, of_stable.errors),
+            candidate=_arm_counts(of_candidate, of_candidate.errors),
             note=note,
         )
-    ours, theirs = exports.agree(stable.histograms, candidate.histograms)
-    edges = histogram.common_edges([*ours.values(), *theirs.values()])
+    stable, candidate = exports.agree(of_stable.histograms, of_candidate.histograms)
+    edges = histogram.common_edges([*stable.values(), *candidate.values()])
     return Counts(
         edges=edges,
-        stable=_arm_counts(stable, histogram.on_edges(ours, edges)),
-        candidate=_arm_counts(candidate, histogram.on_edges(theirs, edges)),
+        stable=_arm_counts(of_stable, histogram.on_edges(stable, edges)),
+        candidate=_arm_counts(of_candidate, histogram.on_edges(candidate, edges)),
         note=note,
     )
 
