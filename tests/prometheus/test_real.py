@@ -9,19 +9,33 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
 from pointsman.api.gates import Gate, Slices
 from pointsman.api.modelruntime import Metrics
+from pointsman.evidence.bins import Bins
+from pointsman.evidence.profile import Profile
 from pointsman.inspector import ledger as inspection
 from pointsman.inspector.assignment import Assignment
+from pointsman.inspector.norms import Norms
+from pointsman.inspector.outputs import Output
 from pointsman.prometheus.reader import Reader
+from pointsman.reference.file import Reference
 from pointsman.signals.counts import look
 from pointsman.signals.ledger import Increments, Ledger, fold
-from pointsman.signals.profiles import Question, Unanswerable, ask, ask_inspector, gateway
+from pointsman.signals.profiles import (
+    PredictionsQuestion,
+    Question,
+    ServedQuestion,
+    Unanswerable,
+    ask,
+    ask_inspector,
+    gateway,
+)
 from pointsman.signals.queries import plan, promql
-from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Watch
+from pointsman.signals.reading import Answered, Counts, Faulty, LatencyPast, NoData, RatePast, Served, Watch
 from pointsman.signals.samples import Failed
 from tests.prometheus.protobuf import gauge, native
 from tests.prometheus.real import PATIENCE, Exporter, Prometheus, see, settle
@@ -83,6 +97,28 @@ def inspected() -> str:
     ledger._comparisons.update({("", True): 30, ("", False): 6})
     ledger._comparisons.update({("acme", True): 3, ("acme", False): 6, ("none", True): 27})
     ledger._cells["shadow-2"][8] = 36
+    for revision, scores in (("shadow-1", [0.2, 0.9]), ("shadow-2", [0.2, 0.2])):
+        ledger._predictions[revision].observe("p", Output(values=tuple(scores), shape=(2,)))
+    return ledger.text().decode()
+
+
+def alone() -> str:
+    """What the inspector of a version that serves alone exports, with a reference."""
+    told = {
+        "namespace": "ml",
+        "deployment": "alone",
+        "attempt": 0,
+        "protocol": "OpenInference",
+        "stable": {"revision": "alone-1", "url": "http://localhost"},
+        "scales": {"features": {"/age": {"edges": [18, 65]}}, "predictions": {"kind": {"categories": ["cat", "dog"]}}},
+    }
+    age = Profile(Bins("/age", edges=(18.0, 65.0)), np.array([[100, 800, 100]]))
+    kind = Profile(Bins("kind", categories=("cat", "dog")), np.array([[600, 300, 100]]))
+    norms = Norms(Reference.of([age], [kind]).dump().encode(), tolerance=0.03, where="reference.json")
+    ledger = inspection.Ledger(Assignment.model_validate(told), norms)
+    for value in (17, 40, None):
+        ledger._features["/age"].observe(value)
+    ledger._predictions["alone-1"].observe("kind", Output(values=("cat", "cow"), shape=(2,)))
     return ledger.text().decode()
 
 
@@ -121,6 +157,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     prometheus.scrape("edge", (prometheus.exporter(GATEWAY_PAGE), {"namespace": "gateways", "pod": "envoy-1"}))
     inspector = {"namespace": "ml", "pod": "shadow-2-inspector-abc", "pointsman_dev_deployment": "shadow"}
     prometheus.scrape("shadow", (prometheus.exporter(inspected()), inspector))
+    lonely = {"namespace": "ml", "pod": "alone-1-inspector-abc", "pointsman_dev_deployment": "alone"}
+    prometheus.scrape("alone", (prometheus.exporter(alone()), lonely))
     with prometheus.running():
         yield World(prometheus, rollouts)
 
@@ -239,6 +277,28 @@ async def test_what_the_inspector_saw_by_slice(reader: Reader) -> None:
     assert [pod.cells for pod in seen.candidate.pods.values()] == [(6, 36)]
     (_, all_) = promql(asked.candidate, namespace="ml", revision="shadow-2")
     assert reader._client.custom_query(all_)["data"]["result"][0]["value"][1] == "36"
+
+
+async def test_what_both_versions_predicted(reader: Reader) -> None:
+    asked = Watch("ml", "shadow-1", "shadow-2", questions=(PredictionsQuestion("gate"),))
+    seen = await settle(reader, asked, on=Counts)
+    assert isinstance(seen, Counts)
+    (scale,) = seen.outputs
+    (stable,), (candidate,) = seen.stable.pods.values(), seen.candidate.pods.values()
+    assert scale.name == "p"
+    assert (stable.cells[-1], candidate.cells[-1]) == (2, 2)
+    assert stable.cells != candidate.cells
+    assert stable.started is not None
+
+
+async def test_what_a_version_that_serves_alone_was_asked_and_said_and_what_was_expected(reader: Reader) -> None:
+    seen = await settle(reader, Watch("ml", "alone-1", "", questions=(ServedQuestion("gate"),)), on=Served)
+    assert isinstance(seen, Served)
+    (age,), (kind,) = seen.features, seen.predictions
+    assert (age.counts, age.missing, sorted(age.norm)) == ((1, 1, 0), 1, [18.0, 65.0])
+    assert (kind.scale.categories, kind.counts) == (("cat", "dog"), (1, 0, 1))
+    assert kind.norm.keys() == {"cat", "dog", "other"}
+    assert seen.started is not None
 
 
 async def test_a_candidate_that_no_inspector_replays_to_has_no_data(reader: Reader) -> None:
