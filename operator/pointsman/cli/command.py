@@ -8,18 +8,18 @@ from typing import Annotated, Optional
 import typer
 
 from pointsman import __version__
-from pointsman.cli import admin, reference
+from pointsman.cli import admin, reference, steering
 from pointsman.cli.outputs import Extent, Form, Noise, Output
 
 app = typer.Typer(
     name="pointsman",
     help="Moves traffic to a new model only when there is proof that it is no worse.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(reference.app)
 app.add_typer(admin.app)
+steering.add(app)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer calls it so

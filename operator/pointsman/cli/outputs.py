@@ -27,6 +27,14 @@ class Form(StrEnum):
     JSON = "json"
 
 
+class Shown(StrEnum):
+    """How what is in the cluster is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
 class Noise(StrEnum):
     """How a simulated cluster differs from independent requests; `simulation.world.NOISES` says in numbers."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -18,13 +18,14 @@ from pointsman.api.names import MANAGER
 from pointsman.cluster.answers import Broke, error
 from pointsman.cluster.connection import authorization
 from pointsman.cluster.kinds import Json, Kind, kind_of
-from pointsman.errors import Retryable, Unavailable
+from pointsman.errors import Conflict, Retryable, Unavailable
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 PAGE = 500  # objects of one answer to a list
 _TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 
 Tally = Callable[[str, str, int], None]
 """Called with the verb, the kind and the HTTP status of every request (0: no answer)."""
@@ -93,16 +94,18 @@ class Client:
         """The object as it is now."""
         return await self._send(_Request(verb="get", kind=kind, path=kind.path(namespace, name)))
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str | None = None) -> Page:
-        """All objects of a kind (in a namespace, with these labels), as one page."""
-        pages = [page async for page in self.pages(kind, namespace, labels=labels)]
+    async def list(
+        self, kind: Kind, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
+    ) -> Page:
+        """All objects of a kind (in a namespace, with these labels and fields), as one page."""
+        pages = [page async for page in self.pages(kind, namespace, labels=labels, fields=fields)]
         return replace(pages[-1], items=tuple(item for page in pages for item in page.items))
 
     async def pages(
-        self, kind: Kind, namespace: str | None = None, *, labels: str | None = None
+        self, kind: Kind, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
     ) -> AsyncIterator[Page]:
         """The same, some at a time."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        query = {"limit": str(PAGE), **_selected(labels, fields)}
         while True:
             answer = await self._send(
                 _Request(verb="list", kind=kind, path=kind.path(namespace), query=query, timeout=_LIST_TIMEOUT)
@@ -112,6 +115,21 @@ class Client:
             if not page.following:
                 return
             query["continue"] = page.following
+
+    async def changed(
+        self, kind: Kind, namespace: str, *, since: str, labels: str | None = None, fields: str | None = None
+    ) -> None:
+        """Wait until any of them is another than at the resourceVersion `since`, or the API server ends the watch."""
+        query = {"watch": "1", "resourceVersion": since, **_selected(labels, fields)}
+        request = _Request(verb="list", kind=kind, path=kind.path(namespace), query=query, timeout=_WATCH_TIMEOUT)
+        with _answering(request):
+            answer = await self._open(request)
+            try:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise error(answer.status, dict(answer.headers), await answer.read())
+                await answer.content.readany()  # a change, whatever it is, or the end
+            finally:
+                answer.close()
 
     async def probe(self, kind: Kind, namespace: str | None = None) -> None:
         """Whether a kind can be listed: Missing where it is not served, Refused where we may not."""
@@ -127,15 +145,21 @@ class Client:
             return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
         except Broke:
             with contextlib.suppress(Retryable):
-                await self._rehearse(obj)
+                await self.rehearse(obj, obj["metadata"].get("namespace"))
             raise
 
-    async def _rehearse(self, obj: Json) -> None:
-        """Create it, but for the creating; unknown fields are refused."""
+    async def rehearse(self, obj: Json, namespace: str | None) -> None:
+        """Create it, or replace what is there, but for the creating and replacing; unknown fields are Refused."""
         kind = kind_of(obj)
         query = {"dryRun": "All", "fieldValidation": "Strict", "fieldManager": MANAGER}
-        path = kind.path(obj["metadata"].get("namespace"))
-        await self._send(_Request(verb="create", kind=kind, path=path, query=query, body=obj))
+        try:
+            await self._send(_Request(verb="create", kind=kind, path=kind.path(namespace), query=query, body=obj))
+        except Conflict:  # it is there: what would it be in its place?
+            seen = await self.get(kind, namespace, obj["metadata"]["name"])
+            identity = {key: seen["metadata"][key] for key in ("uid", "resourceVersion")}
+            body = {**obj, "metadata": {**obj["metadata"], **identity}}
+            path = kind.path(namespace, obj["metadata"]["name"])
+            await self._send(_Request(verb="update", kind=kind, path=path, query=query, body=body))
 
     async def apply(self, obj: Json, *, uid: str, resource_version: str, manager: str = MANAGER) -> dict[str, Any]:
         """Server-side apply of what was seen; Conflict if it changed since.
@@ -198,11 +222,9 @@ class Client:
     async def _send(self, request: _Request) -> dict[str, Any]:
         status = 0
         try:
-            status, headers, body = await self._exchange(request)
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as failure:
-            raise Unavailable(
-                f"no answer from the API server to {request.verb} {request.path}: {failure or type(failure).__name__}"
-            ) from failure
+            with _answering(request):
+                answered = await self._open(request)
+                status, headers, body = answered.status, dict(answered.headers), await answered.read()
         finally:
             self._tally(request.verb, request.kind.name, status)
         if status >= HTTPStatus.BAD_REQUEST:
@@ -210,7 +232,7 @@ class Client:
         answer: dict[str, Any] = from_json(body)
         return answer
 
-    async def _exchange(self, request: _Request) -> tuple[int, dict[str, str], bytes]:
+    async def _open(self, request: _Request) -> aiohttp.ClientResponse:
         # The transport directly: ApiClient.param_serialize would walk through every value of the body once more.
         headers = {
             **self._api.default_headers,
@@ -226,4 +248,21 @@ class Client:
         answer = await self._transport.request(
             _METHODS[request.verb], url, headers=headers, body=request.body, _request_timeout=request.timeout
         )
-        return answer.status, dict(answer.headers), await answer.read()
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+@contextlib.contextmanager
+def _answering(request: _Request) -> Iterator[None]:
+    """What goes wrong on the way is Unavailable."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as failure:
+        raise Unavailable(
+            f"no answer from the API server to {request.verb} {request.path}: {failure or type(failure).__name__}"
+        ) from failure
+
+
+def _selected(labels: str | None, fields: str | None) -> dict[str, str]:
+    """The parameters of a list that ask for some of its objects."""
+    return {name: text for name, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}

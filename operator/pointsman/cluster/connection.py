@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
@@ -48,6 +50,53 @@ async def connect(kubeconfig: str | None = None) -> ApiClient:
     if not path:
         _follow(configuration, context=tls(client))
     return client
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A client of the API server for a person, and the namespace that the kubeconfig's context names."""
+
+    api: ApiClient
+    namespace: str
+
+
+async def connect_as_person(kubeconfig: str | None, context: str | None, *, agent: str) -> Person:
+    """As kubectl does it: by this kubeconfig, KUBECONFIG or ~/.kube/config, and this context or the current one.
+
+    In a pod without a kubeconfig it is the pod's service account. Nothing is written into the kubeconfig.
+
+    Raises Terminal with what to do where there is none of these.
+    """
+    configuration = Configuration(connection_pool_maxsize=POOL)
+    loading: Any = config  # as above
+    path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    namespace = None
+    try:
+        if _exists(path):
+            loaded = await loading.load_kube_config(
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
+            )
+            namespace = loaded.current_context["context"].get("namespace")
+        elif kubeconfig is None and context is None and in_pod():
+            _of_pod().load_and_set(configuration)
+            namespace = own_namespace()
+        else:
+            raise Terminal(f"there is no kubeconfig {path}: set --kubeconfig or KUBECONFIG")
+    except (config.ConfigException, OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as failure:
+        raise Terminal(f"the kubeconfig {path} cannot be used: {' '.join(str(failure).split())}") from failure
+    client = ApiClient(configuration)
+    client.user_agent = agent
+    return Person(api=client, namespace=namespace or "default")
+
+
+def _exists(path: str) -> bool:
+    """Whether any of the files is there that a kubeconfig's path names."""
+    return any(Path(one).expanduser().exists() for one in path.split(os.pathsep) if one)
+
+
+def in_pod() -> bool:
+    """Whether we run in a pod with a service account."""
+    return SERVICE_ACCOUNT.exists()
 
 
 def tls(client: ApiClient) -> ssl.SSLContext:

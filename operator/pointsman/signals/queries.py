@@ -183,20 +183,24 @@ def promql(shape: Shape, *, namespace: str, revision: str, labels: Labels = Labe
     return (f"sum by (le) ({buckets}) or sum ({native})",)
 
 
-def pasted(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Labels = Labels()) -> str:
-    """What a person pastes into Prometheus to see what a gate saw of one arm: all of what it compares."""
+def checks(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Labels = Labels()) -> tuple[str, ...]:
+    """What a person pastes into Prometheus to check what a gate saw of one arm: the bad ones and all, or what it compares."""
     if isinstance(asked, ThresholdQuestion):
-        return asked.query
+        return (asked.query,)
     if isinstance(asked, EventsQuestion):
         value = asked.stable if arm == "stable" else asked.candidate
-        return asked.shape.total.within(
-            Matcher(asked.shape.label, "=", value), Matcher(labels.namespace, "=", namespace)
-        )
+        within = Matcher(asked.shape.label, "=", value), Matcher(labels.namespace, "=", namespace)
+        return asked.shape.bad.within(*within), asked.shape.total.within(*within)
     if isinstance(asked, Inspected):
         owner = f"{labels.namespace}={quoted(namespace)},{REPLAYED}={quoted(revision)}"
-        return f"sum by (output,le) (pointsman_inspector_predictions_bucket{{{owner}}})"
+        return (f"sum by (output,le) (pointsman_inspector_predictions_bucket{{{owner}}})",)
     shape = asked.stable if arm == "stable" else asked.candidate
-    return promql(shape, namespace=namespace, revision=revision, labels=labels)[-1]
+    return promql(shape, namespace=namespace, revision=revision, labels=labels)
+
+
+def pasted(asked: Asked, arm: Arm, *, namespace: str, revision: str, labels: Labels = Labels()) -> str:
+    """The last of these: all of what the gate compares, to see whether anything is there."""
+    return checks(asked, arm, namespace=namespace, revision=revision, labels=labels)[-1]
 
 
 def _events(shape: EventsShape, pairs: Sequence[tuple[str, str]], labels: Labels) -> Query:

@@ -1,0 +1,23 @@
+"""What a command found, as JSON or YAML: the same keys in the same order, whatever the terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+
+def as_json(found: Any) -> str:
+    """Indented JSON."""
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def as_line(found: Any) -> str:
+    """JSON on one line, where several follow one another."""
+    return json.dumps(found, ensure_ascii=False)
+
+
+def as_yaml(found: Any) -> str:
+    """YAML, without the newline at its end."""
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120).rstrip("\n")

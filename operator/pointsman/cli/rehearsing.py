@@ -1,0 +1,183 @@
+"""Asks a cluster what it would say of manifests: the server's own dry run of each object and of the pods it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.rolloutpolicy import RolloutPolicySpec
+from pointsman.cli import judging, linting
+from pointsman.cli.documentfile import Document
+from pointsman.cli.judging import Judgement, Mistake, Surroundings, mistake
+from pointsman.cli.linting import Verdict
+from pointsman.cli.session import Place, Session, run
+from pointsman.cluster.answers import Missing, Refused
+from pointsman.cluster.cache import Change
+from pointsman.cluster.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    MODEL_DEPLOYMENT,
+    MODEL_RUNTIME,
+    POD,
+    ROLLOUT_POLICY,
+    WORKLOAD,
+    Json,
+    Kind,
+    kind_of,
+)
+from pointsman.controller.claims import Claims
+from pointsman.controller.gateways import class_of, features_of
+from pointsman.rollout.acceptance import Target
+from pointsman.rollout.observed import Gateway, Holder, Runtime
+
+_MAY_NOT: Final = "cannot create resource"
+"""In the API server's words where RBAC says no; a quota or an admission policy says something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What a cluster said; `notes` is what it would not say."""
+
+    mistakes: list[Mistake]
+    notes: list[str]
+
+
+def online(paths: list[str], place: Place, *, gateway_metrics: str) -> Verdict:
+    """What a cluster says of the files, beside what they tell alone.
+
+    Raises:
+        InputError: there is no file.
+        ClusterError: the cluster does not answer, or does not let us read what is there.
+    """
+    found, faults = linting.read(paths)
+
+    async def ask(session: Session) -> Verdict:
+        around = await surroundings(session, found, gateway_metrics=gateway_metrics)
+        judged = judging.judge(found, around, namespace=session.namespace)
+        said = await rehearse(session, judged)
+        return linting.verdict(judged, [*faults, *said.mistakes], said.notes)
+
+    return run(place, ask)
+
+
+async def surroundings(session: Session, documents: Iterable[Document], *, gateway_metrics: str) -> Surroundings:
+    """What the manifests meet in the cluster."""
+    runtimes = await session.client.list(MODEL_RUNTIME)
+    policies = await session.client.list(ROLLOUT_POLICY)
+    classes = {one["metadata"]["name"]: features_of(one) for one in await _optional(session, GATEWAY_CLASS)}
+    gateways = {
+        f"{one['metadata']['namespace']}/{one['metadata']['name']}": Gateway(
+            gateway_class=class_of(one), features=classes.get(class_of(one))
+        )
+        for one in await _optional(session, GATEWAY)
+    }
+    models = (await session.client.list(MODEL_DEPLOYMENT)).items
+    return Surroundings(
+        runtimes={
+            one["metadata"]["name"]: Runtime(
+                name=one["metadata"]["name"],
+                generation=one["metadata"]["generation"],
+                spec=ModelRuntimeSpec.model_validate(one["spec"]),
+            )
+            for one in runtimes.items
+        },
+        policies={one["metadata"]["name"]: RolloutPolicySpec.model_validate(one["spec"]) for one in policies.items},
+        gateways=gateways,
+        holders=_holders(session, documents, models),
+        complete=True,
+        settings=replace(Surroundings().settings, gateway_metrics=gateway_metrics or None),
+    )
+
+
+async def rehearse(session: Session, judged: Judgement) -> Rehearsal:
+    """What the API server says of the sound objects, and of the pods of those that the operator would accept."""
+    mistakes: list[Mistake] = []
+    notes: list[str] = []
+    refused = set[int]()
+    for document in judged.sound:
+        said = await _apply(session, document)
+        if said is not None:
+            refused.add(id(document))
+            mistakes.append(mistake(document, said))
+    for document, target in judged.targets:
+        if id(document) in refused:
+            continue
+        async for said in _pods(session, document, target):
+            if _MAY_NOT in said:
+                notes.append(f"{document.source}: {document.kind} {document.name}: its pods were not tried: {said}")
+            else:
+                mistakes.append(
+                    mistake(
+                        document,
+                        f"the API server refuses what this spec renders to: {said}",
+                        path="spec.template" if "template" in document.value["spec"] else "spec",
+                        reason="TemplateRejected",
+                    )
+                )
+                break
+    return Rehearsal(mistakes=mistakes, notes=notes)
+
+
+async def _apply(session: Session, document: Document) -> str | None:
+    kind = kind_of(document.value)
+    namespace = (document.namespace or session.namespace) if kind.namespaced else None
+    try:
+        await session.client.rehearse(document.value, namespace)
+    except Refused as refusal:
+        return str(refusal)
+    return None
+
+
+async def _pods(session: Session, document: Document, target: Target) -> AsyncIterator[str]:
+    """What the API server has against the Deployment of a revision, and against one of its pods, which meets quotas."""
+    namespace = document.namespace or session.namespace
+    template: Mapping[str, Any] = target.finished.template
+    metadata = {"generateName": f"{target.revision}-", "namespace": namespace}
+    labels = template["metadata"]["labels"]
+    workload = {
+        "apiVersion": WORKLOAD.api_version,
+        "kind": WORKLOAD.name,
+        "metadata": metadata,
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+    pod = {
+        "apiVersion": POD.api_version,
+        "kind": POD.name,
+        "metadata": {**template["metadata"], **metadata},
+        "spec": template["spec"],
+    }
+    for obj in (workload, pod):
+        try:
+            await session.client.rehearse(obj, namespace)
+        except Refused as refusal:
+            yield str(refusal)
+
+
+async def _optional(session: Session, kind: Kind) -> tuple[Json, ...]:
+    """All of a kind that need not be installed."""
+    try:
+        return (await session.client.list(kind)).items
+    except Missing:
+        return ()
+
+
+def _holders(
+    session: Session, documents: Iterable[Document], models: Iterable[Json]
+) -> Mapping[tuple[str, str], Holder]:
+    """Who has a hostname already: what is there is older than what is new."""
+    there = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in models}
+    now, claims = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), Claims()
+    given = {}
+    for document in documents:
+        if document.kind == MODEL_DEPLOYMENT.name and document.name and isinstance(document.value.get("spec"), dict):
+            key = (document.namespace or session.namespace, document.name)
+            since = there[key]["metadata"]["creationTimestamp"] if key in there else now
+            metadata = {"namespace": key[0], "name": key[1], "creationTimestamp": since}
+            given[key] = {"metadata": metadata, "spec": document.value["spec"]}
+    for obj in {**there, **given}.values():
+        claims.update(Change(before=None, after=obj))
+    found = {key: claims.holder(key) for key in given}
+    return {key: holder for key, holder in found.items() if holder is not None}
