@@ -44,6 +44,7 @@ generate: venv  ## write the generated files anew: CRDs, golden objects, and for
 	@$(PY) -m tests.cli.configuration
 	@$(PY) -m tests.docs.reference
 	@$(PY) -m tests.cli.views
+	@$(PY) -m tests.cli.reference
 	@$(PY) -m tests.mistakes.table
 	@ruff check --quiet --fix . ; ruff format --quiet .
 

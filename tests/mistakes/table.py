@@ -354,7 +354,7 @@ def _page() -> Iterator[str]:
     for one in MISTAKES:
         star = "" if one.alone else " *"
         yield f"## {one.title}{star}\n"
-        yield "```yaml fragment"
+        yield "```text"
         yield f"# spec of a {one.kind}"
         yield one.text.replace(_HERE, "")
         yield "```\n"

@@ -120,17 +120,8 @@ def read(path: str) -> Iterator[Found]:
 
 def documents(text: str, source: str) -> Iterator[Found]:
     """What is in a text; entries of a `kind: List` are documents of their own."""
-    loader = _Loader(text)
     try:
-        while loader.check_node():
-            node = loader.get_node()
-            if node is None:
-                continue
-            yield from _doubled(node, source)
-            value = loader.construct_document(node)
-            if value is not None:
-                whole = Document(source=source, value=value, lines=dict(_lines(node)))
-                yield from _entries(whole) if whole.kind.endswith("List") and "items" in value else (whole,)
+        yield from _documents(text, source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = error.problem or error.context
@@ -138,8 +129,20 @@ def documents(text: str, source: str) -> Iterator[Found]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = str(error).splitlines()[0] if str(error) else "too deep"
         yield Unreadable(source=source, line=1, message=f"this is no YAML: {said}")
-    finally:
-        loader.dispose()
+
+
+def _documents(text: str, source: str) -> Iterator[Found]:
+    loader = _Loader(text)
+    while loader.check_node():
+        node = loader.get_node()
+        if node is None:
+            continue
+        yield from _doubled(node, source)
+        value = loader.construct_document(node)
+        if value is not None:
+            whole = Document(source=source, value=value, lines=dict(_lines(node)))
+            listed = whole.kind.endswith("List") and "items" in value
+            yield from _entries(whole) if listed else (whole,)
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,13 +13,11 @@ from typer.testing import CliRunner
 from hack.cluster.fixtures import Cluster
 from pointsman.cli.command import app
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT, MODEL_RUNTIME
-from tests.api.conftest import Site, model, runtime, site
+from tests.api.conftest import Site, runtime
 from tests.api.operator_model import Model
 from tests.api.operator_server import QUOTA, eventually
 from tests.conftest import Admission
 from tests.mistakes.table import MISTAKES, Mistake
-
-__all__ = ["model", "site"]
 
 pytestmark = pytest.mark.bare
 
