@@ -35,6 +35,8 @@ from pointsman.rollout.observed import Gateway, Holder, Runtime
 
 _MAY_NOT: Final = "cannot create resource"
 """In the API server's words where RBAC says no; a quota or an admission policy says something else."""
+_YET_TO_COME: Final = "9999-12-31T23:59:59Z"
+"""When an object is created that is not there yet: after everything that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,12 +171,12 @@ def _holders(
 ) -> Mapping[tuple[str, str], Holder]:
     """Who has a hostname already: what is there is older than what is new."""
     there = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in models}
-    now, claims = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), Claims()
+    claims = Claims()
     given = {}
     for document in documents:
         if document.kind == MODEL_DEPLOYMENT.name and document.name and isinstance(document.value.get("spec"), dict):
             key = (document.namespace or session.namespace, document.name)
-            since = there[key]["metadata"]["creationTimestamp"] if key in there else now
+            since = there[key]["metadata"]["creationTimestamp"] if key in there else _YET_TO_COME
             metadata = {"namespace": key[0], "name": key[1], "creationTimestamp": since}
             given[key] = {"metadata": metadata, "spec": document.value["spec"]}
     for obj in {**there, **given}.values():
