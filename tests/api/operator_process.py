@@ -62,6 +62,11 @@ class Operator:
             )
         eventually(self._leads, bool, _STARTS_WITHIN)
 
+    @property
+    def url(self) -> str:
+        """Where it answers about itself."""
+        return f"http://127.0.0.1:{self._port}"
+
     def kill(self) -> None:
         """End it without a word, as a node that dies does."""
         self._end(signal.SIGKILL)
@@ -72,7 +77,7 @@ class Operator:
 
     def metrics(self) -> dict[str, float]:
         """Its own metrics: by name and labels, as written."""
-        text = httpx.get(f"http://127.0.0.1:{self._port}/metrics").text
+        text = httpx.get(f"{self.url}/metrics").text
         return {f"{name}{{{labels}}}" if labels else name: float(value) for name, labels, value in _LINE.findall(text)}
 
     def writes(self) -> dict[str, int]:

@@ -97,10 +97,83 @@ def test_a_wrong_value_is_refused_with_its_path(helm: Helm, value: str, complain
         ("replicas=1", "--prometheus-url=http://prometheus:9090"),
         ("gateway.metrics=envoy-gateway", "--gateway-metrics=envoy-gateway"),
         ("storageInitializer.image=mirror/init:1", "--storage-initializer=mirror/init:1"),
+        ("inspector.image=mirror/inspector:1", "--inspector-image=mirror/inspector:1"),
+        ("namespaces={ml,gateways}", "--namespaces=ml,gateways"),
+        ("logLevel=debug", "--log-level=debug"),
     ],
 )
 def test_what_is_set_reaches_the_operator(helm: Helm, value: str, argument: str) -> None:
     assert argument in container(helm.render(value))["args"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("replicas=1", "serves all namespaces"),
+        ("namespaces={ml,gateways}", "serves the namespaces ml, gateways"),
+        ("crds.upgrade=false", "The CRDs are yours to upgrade"),
+        ("gateway.metrics=envoy-gateway", "helm test pointsman --namespace pointsman"),
+    ],
+)
+def test_the_notes_say_what_is_there_and_what_to_do_next(helm: Helm, value: str, said: str) -> None:
+    words = ("--namespace", "pointsman", "--dry-run=client", "--set", PROMETHEUS, "--set", value)
+    done = helm("install", "pointsman", CHART, *words)
+    assert said in done.stdout.partition("NOTES:")[2], done.stderr
+
+
+def test_two_authorities_are_one_too_many(helm: Helm) -> None:
+    done = helm("template", CHART, "--set", PROMETHEUS, "--set", "prometheus.ca.secret=a,prometheus.ca.configMap=b")
+    assert "prometheus.ca: write `secret` or `configMap`, not both" in done.stderr
+
+
+def test_credentials_are_mounted_and_named_by_path_alone(helm: Helm) -> None:
+    values = ("prometheus.bearerToken.secret=mimir", "prometheus.headersSecret=more", "prometheus.headers.X-A=b")
+    objects = helm.render(*values, "prometheus.ca.configMap=authority")
+    pods = {
+        "operator": only(objects, "Deployment")["spec"]["template"]["spec"],
+        "test": only(objects, "Pod")["spec"],
+    }
+    for who, spec in pods.items():
+        (told,) = spec["containers"]
+        for flag in ("token-file=/etc/pointsman/token/token", "headers-folder=/etc/pointsman/headers"):
+            assert f"--prometheus-{flag}" in told["args"], who
+        assert "--prometheus-ca-file=/etc/pointsman/authority/ca.crt" in told["args"]
+        assert {mount["name"] for mount in told["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
+        assert "secretKeyRef" not in json.dumps(told), "an environment is shown by `kubectl describe`, and not replaced"
+    (made,) = (obj for obj in objects if obj["kind"] == "ConfigMap")
+    assert made["data"] == {"X-A": "b"}
+    assert "volumes" not in only(helm.render(), "Deployment")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("http://prometheus:9090", 9090),
+        ("https://mimir.example.com/prometheus", 443),
+        ("http://prometheus", 80),
+        ("http://prometheus.monitoring:9090/prefix", 9090),
+    ],
+)
+def test_the_network_policy_lets_through_the_port_of_prometheus(helm: Helm, url: str, port: int) -> None:
+    rules = only_operators(helm.render("networkPolicy.enabled=true", f"prometheus.url={url}"))["spec"]["egress"]
+    assert port in [one["port"] for one in rules[2]["ports"]]
+    told = helm.render("networkPolicy.enabled=true", f"prometheus.url={url}", "networkPolicy.prometheus.port=8080")
+    assert [one["port"] for one in only_operators(told)["spec"]["egress"][2]["ports"]] == [8080]
+
+
+def only_operators(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """The NetworkPolicy of the operator, not that of the hook."""
+    (found,) = [obj for obj in objects if obj["kind"] == "NetworkPolicy" and obj["metadata"]["name"] == "pointsman"]
+    return found
+
+
+def test_one_replica_can_be_evicted_and_more_only_one_by_one(helm: Helm) -> None:
+    assert "PodDisruptionBudget" not in {obj["kind"] for obj in helm.render()}
+    objects = helm.render("replicas=2")
+    selector = only(objects, "Deployment")["spec"]["selector"]
+    assert only(objects, "PodDisruptionBudget")["spec"] == {"maxUnavailable": 1, "selector": selector}
+    (spread,) = only(objects, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert (spread["labelSelector"], spread["whenUnsatisfiable"]) == (selector, "ScheduleAnyway")
 
 
 def test_the_operators_image_has_the_charts_version_unless_told_otherwise(helm: Helm) -> None:

@@ -52,6 +52,20 @@ def test_nothing_is_granted_by_a_wildcard_and_no_secrets(helm: Helm) -> None:
         assert resource not in ("secrets", "configmaps", "pods/exec")
 
 
+def test_with_namespaces_the_same_is_granted_in_each_of_them_and_in_no_other(helm: Helm) -> None:
+    everywhere, limited = helm.render(), helm.render("namespaces={ml,gateways}")
+    assert granted(limited) == granted(everywhere)
+    wide = [obj for obj in limited if obj["kind"] == "ClusterRole" and obj["metadata"]["name"] == "pointsman"]
+    assert {resource for _, resource, _ in granted(wide)} == {
+        *("modelruntimes", "rolloutpolicies", "modelruntimes/status", "rolloutpolicies/status", "gatewayclasses"),
+    }
+    roles = {obj["metadata"]["namespace"]: obj for obj in limited if obj["metadata"]["name"] == "pointsman-models"}
+    assert set(roles) == {"ml", "gateways"}
+    bound = [obj for obj in limited if obj["kind"] == "RoleBinding" and obj["metadata"]["name"] == "pointsman-models"]
+    for binding in bound:
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pointsman", "namespace": "pointsman"}]
+
+
 @pytest.mark.parametrize("kind", kinds.WATCHED, ids=lambda kind: kind.name)
 def test_whatever_is_watched_may_be_watched(helm: Helm, kind: kinds.Kind) -> None:
     verbs = {(group, resource): verbs for group, resource, verbs in granted(helm.render())}
