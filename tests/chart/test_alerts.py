@@ -44,6 +44,7 @@ CASES: list[tuple[str, dict[str, str], dict[str, bool]]] = [
     ("PointsmanNotAccepted", {condition("Accepted", "PolicyNotFound"): "1x20"}, {"10m": False, "16m": True}),
     ("PointsmanModelNotReady", {condition("Ready", "NoReadyPod"): "1x20"}, {"4m": False, "6m": True}),
     ("PointsmanDrifted", {condition("Drifted", "Inputs"): "1x5"}, {"1m": True}),
+    ("PointsmanNotNotified", {condition("Notified", "NoToken"): "1x20"}, {"14m": False, "16m": True}),
     ("PointsmanNobodyLeads", {LEADING: "1x10 0x10"}, {"5m": False, "17m": True}),
     ("PointsmanNobodyLeads", {LEADING: "0x20", "pointsman_leading{pod='b'}": "1x20"}, {"15m": False}),
     ("PointsmanNobodyLeads", {}, {"6m": True}),

@@ -121,6 +121,7 @@ AS_THEY_SHOULD_BE = (
     ("Observed", None),
     ("Paused", False),
     ("Drifted", False),
+    ("Notified", True),
     ("Reconciling", False),
     ("Stalled", False),
 )
@@ -137,6 +138,7 @@ AS_THEY_SHOULD_BE = (
         ("Observed", True, False),
         ("Paused", True, True),
         ("Drifted", True, True),
+        ("Notified", False, True),
         ("Reconciling", True, False),
         ("Stalled", True, True),
     ],

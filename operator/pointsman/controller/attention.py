@@ -18,6 +18,7 @@ _AS_IT_SHOULD_BE: Final = {
     c.OBSERVED: "True",
     c.PAUSED: "False",
     c.DRIFTED: "False",
+    c.NOTIFIED: "True",
     c.STALLED: "False",
 }
 
