@@ -10,6 +10,7 @@ from typing import Any
 
 from pointsman.api.names import ABORT, APPROVE, PAUSE, PROMOTE, RETRY
 from pointsman.rollout.identity import revision_name
+from pointsman.rollout.mirroring import MIRROR, MIRROR_PERCENT
 from pointsman.signals.reading import NoData, Reading, Watch
 from tests.machine.apiserver import ApiServer, Died, Object
 from tests.machine.operators import Loop, Operator, Witness
@@ -43,6 +44,13 @@ class Cluster(Surroundings):
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "Gateway",
                 "metadata": {"name": "models", "namespace": "gw"},
+                "spec": {"gatewayClassName": "eg"},
+            },
+            {
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "GatewayClass",
+                "metadata": {"name": "eg"},
+                "status": {"supportedFeatures": [{"name": name} for name in (MIRROR, MIRROR_PERCENT)]},
             },
             {
                 "apiVersion": api_version,
@@ -107,6 +115,19 @@ class Cluster(Surroundings):
     def fails(self, revision: str) -> float:
         """The share of requests that a revision fails."""
         return self._how(revision).failures
+
+    def predicts(self, revision: str) -> tuple[object, ...]:
+        """How a revision answers: what of it differs, and how its predictions are distributed."""
+        how = self._how(revision)
+        return how.differs, how.scores
+
+    @property
+    def mirrored(self) -> str | None:
+        """The inspector that gets copies of requests."""
+        route = self.found("HTTPRoute").get("churn")
+        filters = route["spec"]["rules"][0].get("filters", ()) if route is not None else ()
+        found = [str(one["requestMirror"]["backendRef"]["name"]) for one in filters]
+        return found[0] if found else None
 
     @property
     def attempt(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pointsman.api import names
 from pointsman.api.modeldeployment import RolloutStatus
+from pointsman.rollout import asking
 from pointsman.rollout.plan import Apply
 from pointsman.rollout.policy import Policy
 from tests.machine.sight import Sight, running
@@ -49,7 +50,7 @@ def a_step_ends_with_a_verdict_that_allows_it(sight: Sight) -> None:
     before, after, policy = sight.before.rollout, sight.after.rollout, sight.policy
     if before is None or after is None or policy is None or running(sight.after) != sight.attempt:
         return
-    if after.phase not in ("Canary", "AwaitingApproval") or after.step <= before.step:
+    if after.phase not in ("Shadow", "Canary", "AwaitingApproval") or after.step <= before.step:
         return
     coming = policy.stages[after.step - 1]
     assert not sight.facts.asked.paused, "paused, and a step ends"
@@ -58,9 +59,11 @@ def a_step_ends_with_a_verdict_that_allows_it(sight: Sight) -> None:
         assert approved(sight), "nobody has approved"
     else:
         assert sight.balance.observed, "a step begins or ends without data"
-    if before.phase == "Canary":
+    if before.phase in ("Shadow", "Canary"):
         assert before.hold_started_at is not None
         assert sight.now >= before.hold_started_at + policy.stages[before.step - 1].hold, "a step ends before its hold"
+    if sight.mirrors(policy) and not coming.mirror:
+        assert asking.unproven_answers(sight.balance) is None, "nobody asks about the answers any more"
     if coming.kind == "Canary" and before.step and policy.stages[before.step - 1].share:
         assert sight.balance.room_for(coming.share), "a share that is not known to be safe"
 
@@ -156,7 +159,27 @@ def taking_back_leaves_nobody_without_a_server(sight: Sight) -> None:
         assert (sight.share_left(candidate.revision) > 0) == (had > 0), "traffic for pods that are not there"
 
 
+def what_is_mirrored_has_somebody_to_look_at_it(sight: Sight) -> None:
+    """Copies begin with a ready inspector, and there are none of a version without a ready pod."""
+    for write in (*sight.plan.lower, *sight.plan.after):
+        if not isinstance(write, Apply) or write.object["kind"] != "HTTPRoute":
+            continue
+        filters = write.object["spec"]["rules"][0].get("filters", ())
+        for copies in (one["requestMirror"] for one in filters):
+            assert sight.after.stable is not None
+            inspector = copies["backendRef"]["name"]
+            about = sight.after.candidate or sight.after.stable
+            assert inspector == names.inspector(about.revision), "copies for an inspector of nobody"
+            assert sight.facts.pods(about.revision).ready > 0, "copies for a version that does not serve"
+            before = sight.facts.switch(sight.after.stable.revision, None)
+            if before.inspector != inspector or before.mirrored == 0:
+                assert sight.facts.pods(inspector).ready > 0, "copies begin, and no inspector is ready"
+            rollout = sight.after.rollout
+            assert rollout is None or rollout.phase in ("Shadow", "AwaitingApproval"), "copies in another step"
+
+
 PROMISES = (
+    what_is_mirrored_has_somebody_to_look_at_it,
     stable_gives_up_pods_only_once_the_gateway_obeys,
     taking_back_leaves_nobody_without_a_server,
     percentages_are_percentages,

@@ -27,7 +27,7 @@ from tests.machine.apiserver import ApiServer
 
 T = TypeVar("T")
 KEY = deployment(("ml", "churn"))
-SETTINGS = Settings(storage_initializer="initializer:1")
+SETTINGS = Settings(storage_initializer="initializer:1", inspector_image="pointsman:1")
 RETRY = timedelta(seconds=1)
 
 
@@ -116,6 +116,7 @@ class Operator:
                 looks=self,  # type: ignore[arg-type]
                 learnt=self.learn,
                 gauge=self,
+                post=self,
             ),
             self,
             self.clock,
@@ -181,6 +182,9 @@ class Operator:
 
     def rollout(self, *_standing: object) -> None:
         """`Gauge.rollout`."""
+
+    def owe(self, _key: object, _notices: object) -> None:
+        """`Post.owe`."""
 
     def drift(self, _key: object, _vigil: object) -> None:
         """`Gauge.drift`."""

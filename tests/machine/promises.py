@@ -9,6 +9,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.controller import news
 from pointsman.rollout import decision
+from pointsman.rollout.arms import is_inspector
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Plan
 from tests.machine import decisions
@@ -126,7 +127,8 @@ class Promises:
         Left out is a Deployment whose record was not written any more: nothing is known of it but that it has to go.
         """
         had, has = (0 if obj is None else obj["spec"]["replicas"] for obj in (before, after))
-        if has <= had or operator.asleep or not operator.saw_all:
+        there = after or before
+        if has <= had or operator.asleep or not operator.saw_all or (there is not None and is_inspector(there)):
             return
         records = self.cluster.found("ModelRevision")
         asked = sum(
@@ -145,6 +147,7 @@ class Promises:
         if not operator.knows_all or operator.due or operator.asleep or operator.memory.reading is not None:
             return
         self._nothing_is_left(operator)
+        self._inspectors_are_needed(operator)
         cluster: Cluster = self.cluster
         rollout, candidate, stable = cluster.rollout, cluster.name_of("candidate"), cluster.name_of("stable")
         if rollout is None or candidate is None or stable is None:
@@ -155,6 +158,19 @@ class Promises:
         if ready.get(stable) and (not ready.get(candidate) or rollout["phase"] == "RollingBack"):
             share = shares(cluster.found("HTTPRoute").get("churn")).get(candidate, 0)
             assert share == 0, ("traffic for who does not serve, or from whom it was taken back", rollout, ready)
+
+    def _inspectors_are_needed(self, operator: Operator) -> None:
+        """There is one inspector at most, of the arm that is looked at, and nothing is copied to one that is not there."""
+        cluster: Cluster = self.cluster
+        found = {
+            name for kind in ("Deployment", "Service") for name, obj in cluster.found(kind).items() if is_inspector(obj)
+        }
+        arm = cluster.name_of("candidate") or cluster.name_of("stable")
+        if not Sight(*operator.plans[-1]).facts.switch(arm, None).accepted:
+            return  # copies may still come
+        assert found <= {names.inspector(arm or "-")} | {cluster.mirrored}, ("inspectors of nobody", found)
+        if cluster.gateway and cluster.gateway_problem is None and cluster.mirrored is not None:
+            assert cluster.mirrored in found, "copies for nobody"
 
     def _nothing_is_left(self, operator: Operator) -> None:
         """A plan that is carried out leaves nothing to do: twice is once."""

@@ -118,7 +118,14 @@ class Sight:
             ),
             gateway=None,
             routed=self.facts.traffic is not None,
+            mirrored=self.mirrors(policy),
         )
+
+    def mirrors(self, policy: Policy) -> bool:
+        """Whether the step that it saw is about copies of requests."""
+        rollout = self.before.rollout
+        shadows = rollout is not None and rollout.phase in ("Shadow", "AwaitingApproval") and rollout.step > 0
+        return rollout is not None and shadows and policy.stages[rollout.step - 1].mirror > 0
 
     def share_left(self, candidate: str) -> int:
         """The candidate's share in basis points once what the plan lowers is written; behind a plain Service 0 or not."""

@@ -21,6 +21,28 @@ def canary(percent: int) -> dict[str, Any]:
 
 
 TWO_STEPS: dict[str, Any] = {"steps": [canary(25), canary(50)], "gates": [ERRORS], "keepPrevious": "60s"}
+ANSWERS = {"name": "answers", "signal": "Agreement", "atLeast": "90"}
+SHADOW: dict[str, Any] = {"shadow": {"percent": 50}, "hold": "10s"}
+READ = {"protocol": "OpenInference"}
+WATCH = {
+    "percent": 20,
+    "interval": "5s",
+    "meanTimeBetweenFalseAlarms": "24h",
+    "onPredictionDrift": "Rollback",
+}
+MIRRORED: dict[str, dict[str, Any]] = {
+    "shadow": {"steps": [SHADOW, canary(50)], "gates": [ERRORS, ANSWERS], "compare": READ, "keepPrevious": "60s"},
+    "shadow and approval": {"steps": [SHADOW, APPROVAL], "gates": [ANSWERS], "compare": READ, "keepPrevious": "0s"},
+    "watched": {**TWO_STEPS, "watch": WATCH, "compare": READ},
+    "shadow, then watched": {
+        "steps": [SHADOW, APPROVAL, canary(50)],
+        "gates": [ERRORS, ANSWERS],
+        "compare": READ,
+        "watch": WATCH,
+        "keepPrevious": "60s",
+    },
+}
+"""Policies that mirror requests, which takes a Gateway."""
 COURSES: dict[str, dict[str, Any]] = {
     "two steps": TWO_STEPS,
     "approval": {"steps": [canary(25), APPROVAL, canary(50)], "gates": [ERRORS], "keepPrevious": "0s"},

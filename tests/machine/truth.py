@@ -18,7 +18,7 @@ class Known:
     """What has been true of an attempt all the time.
 
     bad    the candidate fails 40 % of its requests, stable none
-    good   neither fails a request
+    good   neither fails a request, and they answer alike
     blind  Prometheus has no data
     """
 
@@ -44,7 +44,8 @@ class Truth:
         known = self._known.setdefault((candidate, rollout["attempt"]), Known())
         mine, theirs = cluster.fails(candidate), cluster.fails(stable)
         known.bad = known.bad and mine > 0 == theirs
-        known.good = known.good and mine == 0 == theirs
+        alike = cluster.predicts(candidate) == cluster.predicts(stable)
+        known.good = known.good and mine == 0 == theirs and alike
         known.blind = known.blind and not cluster.prometheus
 
     def ended(self, history: list[Mapping[str, Any]], decided: set[Attempt]) -> None:
@@ -60,7 +61,8 @@ class Truth:
             if ended in before:
                 continue
             outcomes = [outcome for outcome, _ in before]
-            assert outcomes == [] or (outcomes, entry["outcome"]) == (["Promoted"], "Aborted"), ("ends twice", entry)
+            taken_back = entry["outcome"] == "Aborted" or entry["reason"] == "PredictionDrift"
+            assert outcomes == [] or (outcomes == ["Promoted"] and taken_back), ("ends twice", entry)
             assert entry["outcome"] != "Promoted" or attempt not in decided, ("a decision was undone", entry)
             before.append(ended)
             self._judge(self._known.get(attempt), entry)

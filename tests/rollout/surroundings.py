@@ -106,6 +106,7 @@ class Surroundings(ABC):
         self.ages: tuple[float, ...] | None = AGES  # of the users' requests; None: they have no age
         self.born = 0
         self.served: dict[str, int] = {}
+        self.replayed: dict[str, int] = {}
         self.sold: dict[str, tuple[int, int]] = {}  # bad ones and all, as somebody else counts them
         self.failed_requests = 0
 
@@ -256,6 +257,7 @@ class Surroundings(ABC):
             both = [told[arm]["revision"] for arm in ("stable", "candidate") if arm in told]
             for revision in both:
                 how = self._how(revision)
+                self.replayed[revision] = self.replayed.get(revision, 0) + count
                 failed = int(self.rng.binomial(count, how.failures if self.ready(revision) else 1.0))
                 answered = min(answered, count - failed)
                 seen.failed[revision] = seen.failed.get(revision, 0) + failed
