@@ -27,12 +27,14 @@ STALLED = "Stalled"
 class Condition(ApiModel):
     """A Kubernetes condition (meta/v1)."""
 
-    type: Annotated[str, Field(max_length=316)]
+    type: Annotated[str, Field(max_length=316)] = Field(description="Such as Ready.")
     status: Status
-    reason: Annotated[str, Field(min_length=1, max_length=1024)]
-    message: Annotated[str, Field(max_length=32768)] = ""
-    last_transition_time: Time
-    observed_generation: int | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="In one word.")
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        "", description="In a sentence: what is wrong, and what to do."
+    )
+    last_transition_time: Time = Field(description="When `status` changed.")
+    observed_generation: int | None = Field(None, description="The generation of the spec that this speaks of.")
 
 
 Conditions = Annotated[

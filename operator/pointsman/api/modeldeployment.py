@@ -216,16 +216,16 @@ class ModelDeploymentSpec(ApiModel):
 class ArmStatus(ApiModel):
     """One arm of a rollout as it runs."""
 
-    revision: Text
-    version: Text
-    replicas: int = 0
-    ready_replicas: int = 0
+    revision: Text = Field(description="The ModelRevision.")
+    version: Text = Field(description="What the user calls it.")
+    replicas: int = Field(0, description="Pods that are asked for.")
+    ready_replicas: int = Field(0, description="Pods that are ready.")
 
 
 class RolloutStatus(ApiModel):
     """Where the running attempt stands. All waits are absolute times."""
 
-    attempt: int
+    attempt: int = Field(description="Of this revision, from 1.")
     phase: Phase
     replicas: int | None = Field(
         None, description="With `autoscaling`: the pods that all of the traffic needs, from which both arms' follow."
@@ -234,8 +234,8 @@ class RolloutStatus(ApiModel):
     percent: Percent = Field(0, description="The candidate's share that the operator has decided on.")
     shadow_percent: Percent = Field(0, description="The share of the requests that is mirrored.")
     reason: Text | None = Field(None, description="While Promoting: what decided it.")
-    started_at: Time
-    step_started_at: Time | None = None
+    started_at: Time = Field(description="When the attempt began.")
+    step_started_at: Time | None = Field(None, description="When the step was asked for.")
     hold_started_at: Time | None = Field(
         None, description="From when on the step's share is held; a moment ahead while the gateway takes it."
     )
@@ -250,42 +250,42 @@ class RolloutStatus(ApiModel):
     outlook: Text | None = Field(
         None, description="Set where the policy is not expected to reach a verdict at this traffic, and what would do."
     )
-    message: Text = ""
+    message: Text = Field("", description="What it waits for, and the line to type where a person is meant.")
 
 
 class KeptPods(ApiModel):
     """With `autoscaling`, after a rollout: so many pods stay until the metrics show all of the traffic."""
 
-    replicas: int
-    until: Time
+    replicas: int = Field(description="So many.")
+    until: Time = Field(description="Until then at most.")
 
 
 class Action(ApiModel):
     """Something a person asked for by annotation, and when it was done."""
 
     name: Literal["abort", "promote", "retry", "approve"]
-    value: Text
-    at: Time
+    value: Text = Field(description="What the annotation said.")
+    at: Time = Field(description="When it was acted on.")
 
 
 class HistoryEntry(ApiModel):
     """How an attempt ended."""
 
-    version: Text
-    revision: Text
-    attempt: int
+    version: Text = Field(description="What the user calls it.")
+    revision: Text = Field(description="The ModelRevision.")
+    attempt: int = Field(description="Which of its attempts.")
     outcome: Outcome
-    reason: Text
-    gate: Text | None = None
-    at: Time
-    message: Text = ""
+    reason: Text = Field(description="In one word, such as Harm.")
+    gate: Text | None = Field(None, description="That decided.")
+    at: Time = Field(description="When it ended.")
+    message: Text = Field("", description="The counts, or what else it was, in a sentence.")
 
 
 class ModelDeploymentStatus(ApiModel):
     """What serves, what is being tried, and why."""
 
-    observed_generation: int | None = None
-    url: Text | None = None
+    observed_generation: int | None = Field(None, description="The generation of the spec that this speaks of.")
+    url: Text | None = Field(None, description="Where the model answers, with a host name.")
     stable: ArmStatus | None = None
     candidate: ArmStatus | None = None
     previous: ArmStatus | None = None

@@ -65,23 +65,23 @@ class Calibration(ApiModel):
 class SliceRecord(ApiModel):
     """One slice of an Agreement gate."""
 
-    name: Annotated[str, Field(max_length=256)]
-    compared: int = 0
-    disagreed: int = 0
-    harm_evidence: Text | None = None
-    safety_evidence: Text | None = None
+    name: Annotated[str, Field(max_length=256)] = Field(description="The value of the header or field.")
+    compared: int = Field(0, description="Requests that both versions answered.")
+    disagreed: int = Field(0, description="Of those, answered differently.")
+    harm_evidence: Text | None = Field(None, description="log e, as of the gate.")
+    safety_evidence: Text | None = Field(None, description="log e, as of the gate.")
 
 
 class GateRecord(ApiModel):
     """What one gate has seen, and what it says; of Agreement, requests are those compared, and bad ones disagreed."""
 
-    name: Text
-    signal: Text
+    name: Text = Field(description="The gate.")
+    signal: Text = Field(description="What it measures.")
     verdict: Verdict
-    candidate_requests: int = 0
-    candidate_bad: int = 0
-    stable_requests: int = 0
-    stable_bad: int = 0
+    candidate_requests: int = Field(0, description="Requests to the candidate that were counted.")
+    candidate_bad: int = Field(0, description="Of those, failed or slow.")
+    stable_requests: int = Field(0, description="Requests to stable in the same time.")
+    stable_bad: int = Field(0, description="Of those, failed or slow.")
     estimate: Text | None = Field(None, description="How many times as bad as stable, as a decimal.")
     interval: Annotated[list[Text], Field(max_length=2)] | None = Field(None, description="Anytime-valid, 95 %.")
     harm_evidence: Text | None = Field(None, description="log e; Harm at the rollout's bound.")
@@ -93,22 +93,22 @@ class GateRecord(ApiModel):
     value: Text | None = Field(None, description="Of Threshold: the answer furthest out, a decimal.")
     held_since: Time | None = Field(None, description="Of Threshold: since when the answer is inside, or outside.")
     calibration: Calibration | None = Field(None, description="What was known of stable before; frozen at the start.")
-    message: Text = ""
+    message: Text = Field("", description="The verdict in a sentence.")
 
 
 class Attempt(ApiModel):
     """One try of this revision."""
 
-    attempt: int
-    started_at: Time
+    attempt: int = Field(description="From 1.")
+    started_at: Time = Field(description="When it began.")
     policy: RolloutFields = Field(description="The effective policy, frozen at the start.")
     gates: Annotated[list[GateRecord], Field(max_length=20)] = Field(default_factory=list)
-    ended_at: Time | None = None
+    ended_at: Time | None = Field(None, description="When it was decided.")
     outcome: Outcome | None = None
-    reason: Text | None = None
-    gate: Text | None = None
+    reason: Text | None = Field(None, description="In one word, such as Harm.")
+    gate: Text | None = Field(None, description="That decided.")
     decided_by: Text | None = Field(None, description="`evidence`, `readiness`, `spec` or the annotation.")
-    message: Text = ""
+    message: Text = Field("", description="The decision in a sentence.")
 
 
 class ModelRevisionStatus(ApiModel):

@@ -223,5 +223,5 @@ class RolloutPolicySpec(RolloutFields):
 class RolloutPolicyStatus(ApiModel):
     """What the operator thinks of it."""
 
-    observed_generation: int | None = None
+    observed_generation: int | None = Field(None, description="The generation of the spec that this speaks of.")
     conditions: Conditions = Field(default_factory=list)
