@@ -87,6 +87,14 @@ EXAMPLES = {
             [{**GATEWAY, "port": 80}, {**GATEWAY, "port": 443}],
         ),
     ),
+    "write `parentRefs`, the Gateways of a route that Pointsman makes, or `routeRef`, a route of yours: one of them": Examples(
+        bad=({}, {"hostnames": ["churn.example.com"]}, {"parentRefs": [GATEWAY], "routeRef": {"name": "models"}}),
+        good=({"parentRefs": [GATEWAY]}, {"routeRef": {"name": "models"}}),
+    ),
+    "remove `hostnames`: the route that `routeRef` names has its own": Examples(
+        bad=({"routeRef": {"name": "models"}, "hostnames": ["churn.example.com"]},),
+        good=({"routeRef": {"name": "models"}},),
+    ),
     # --- how a model is served
     "say how to serve it: name a `runtime`, give `model.format`, or write a `template`": Examples(
         bad=({"model": MODEL}, {"model": MODEL, "port": 8080}),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 class Site:
     """A namespace in which the operator works, and all that it deals with there."""
 
+    cluster: Cluster
     server: Server
     runtime: str
     gateway: Gateway
@@ -125,7 +126,7 @@ def operating(cluster: Cluster, http: httpx.Client, log: Path, source: Source = 
         prometheus_url=prometheus.url,
     )
     operator.start()
-    yield Site(server, namespace, routes, models, prometheus, operator)
+    yield Site(cluster, server, namespace, routes, models, prometheus, operator)
     ended = operator.stop()
     prometheus.close()
     stop.set()

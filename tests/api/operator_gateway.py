@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pointsman.api.names import DEPLOYMENT
-from pointsman.cluster.kinds import ROUTE
+from pointsman.api.names import DEPLOYMENT, REVISION
+from pointsman.cluster.kinds import ROUTE, SERVICE
 from tests.api.operator_server import Object, Server
 
 _CONTROLLER = "test.pointsman.dev/gateway"
@@ -20,6 +20,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._refused: dict[str, tuple[str, str]] = {}
         self._obeyed: dict[str, dict[str, int]] = {}
+        self._models: dict[str, str] = {}
 
     def refuse(self, name: str, reason: str, message: str) -> None:
         """Refuse a route from now on, for a reason; it is served as it was obeyed last."""
@@ -34,9 +35,19 @@ class Gateway:
         self._answer_again(name)
 
     def split(self) -> dict[str, dict[str, int]]:
-        """By route, the weights of its backends as they are obeyed now."""
+        """By route, the weights of its backends as they are obeyed now; of the model's own Service, that of whom it leads to."""
         with self._lock:
-            return {name: dict(weights) for name, weights in self._obeyed.items()}
+            obeyed = {name: dict(weights) for name, weights in self._obeyed.items()}
+            models = dict(self._models)
+        for name, weights in obeyed.items():
+            if (plain := weights.pop(models[name], 0)) and (behind := self._behind(models[name])) is not None:
+                weights[behind] = weights.get(behind, 0) + plain
+        return obeyed
+
+    def _behind(self, model: str) -> str | None:
+        """The revision that the Service of a ModelDeployment's name leads to."""
+        service = self._server.get(SERVICE, model)
+        return None if service is None else service["spec"]["selector"].get(REVISION)
 
     def seen(self, change: str, route: Object) -> None:
         """A route has changed."""
@@ -51,6 +62,7 @@ class Gateway:
             refusal = self._refused.get(name)
             if refusal is None:
                 backends = route["spec"]["rules"][0].get("backendRefs", [])
+                self._models[name] = route["metadata"]["labels"][DEPLOYMENT]
                 self._obeyed[name] = {backend["name"]: backend.get("weight", 1) for backend in backends}
         parents = [_answer(ref, route["metadata"]["generation"], refusal) for ref in route["spec"]["parentRefs"]]
         if _said(route.get("status", {}).get("parents", [])) != _said(parents):

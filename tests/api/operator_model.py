@@ -152,7 +152,7 @@ class Model:
         """The route's weights by revision."""
         route = self.server.get(ROUTE, self.name)
         assert route is not None
-        return {b["name"]: b["weight"] for b in route["spec"]["rules"][0]["backendRefs"]}
+        return {b["name"]: b.get("weight", 1) for b in route["spec"]["rules"][0]["backendRefs"]}
 
     def share(self, revision: str) -> float:
         """The percentage of users' requests that a revision gets."""

@@ -51,6 +51,10 @@ class Server:
         """Create it; fails the test where the server refuses."""
         return _taken(self.http.post(kind_of(obj).path(self.namespace), json=obj))
 
+    def dry_run(self, obj: Object) -> Object:
+        """What creating it would answer."""
+        return _taken(self.http.post(kind_of(obj).path(self.namespace), json=obj, params={"dryRun": "All"}))
+
     def post(self, kind: Kind, obj: Object) -> Object:
         """The same for kinds that the operator knows nothing of."""
         return _taken(self.http.post(kind.path(self.namespace), json=obj))

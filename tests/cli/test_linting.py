@@ -46,6 +46,8 @@ WRITTEN: dict[str, tuple[str, list[str]]] = {
     "nothing": ("", []),
     "nothing of ours": (OTHERS, []),
     "what is right": (DEPLOYMENT, []),
+    "a runtime that is right": (RUNTIME, []),
+    "a route of one's own": (f"{DEPLOYMENT}  traffic: {{routeRef: {{name: mine}}}}\n", []),
     "a mistake behind another object": (
         f"{OTHERS}---\n{DEPLOYMENT}  replicas: none\n",
         ["a.yaml:12: ModelDeployment churn: spec.replicas: write a whole number, not 'none'"],

@@ -50,6 +50,47 @@ class Scene:
         return self.gatherer.observe(KEY, memory or Memory(), at)
 
 
+USERS = {"labels": {"pointsman.dev/deployment": "churn", "team": "ml"}}
+MADE = {"labels": {"pointsman.dev/deployment": "churn", "app.kubernetes.io/managed-by": "pointsman"}}
+OF_ANOTHER = {"labels": {"pointsman.dev/deployment": "fraud"}}
+REFERRED: dict[str, tuple[str, list[Any], tuple[str | None, str | None]]] = {
+    "a route of the user's": ("mine", [obj(ROUTE, "mine", metadata=USERS, spec={})], (None, "mine")),
+    "beside one of ours": (
+        "mine",
+        [obj(ROUTE, "mine", metadata=USERS, spec={}), obj(ROUTE, "churn", metadata=MADE, spec={})],
+        ("churn", "mine"),
+    ),
+    "of our own name": ("churn", [obj(ROUTE, "churn", metadata=USERS, spec={})], (None, "churn")),
+    "ours is none of the user's": ("churn", [obj(ROUTE, "churn", metadata=MADE, spec={})], ("churn", None)),
+    "for another model": ("mine", [obj(ROUTE, "mine", metadata=OF_ANOTHER, spec={})], (None, None)),
+    "on its way out": (
+        "mine",
+        [obj(ROUTE, "mine", metadata={**USERS, "deletionTimestamp": "2026-01-01T00:00:00Z"})],
+        (None, None),
+    ),
+    "of another namespace": ("mine", [obj(ROUTE, "mine", namespace="other", metadata=USERS, spec={})], (None, None)),
+}
+
+
+@pytest.mark.parametrize(("named", "there", "found"), REFERRED.values(), ids=REFERRED.keys())
+def test_the_route_that_is_referred_to(
+    named: str, there: list[dict[str, Any]], found: tuple[str | None, str | None]
+) -> None:
+    seen = Scene(model("churn", traffic={"routeRef": {"name": named}}), *there).observe()
+    routes = (seen.route, seen.users_route)
+    assert tuple(None if one is None else one["metadata"]["name"] for one in routes) == found
+
+
+def test_the_gateways_of_a_route_that_is_referred_to() -> None:
+    spec = {"parentRefs": [{"name": "edge", "namespace": "gateways"}]}
+    seen = Scene(
+        model("churn", traffic={"routeRef": {"name": "mine"}}),
+        obj(ROUTE, "mine", metadata=USERS, spec=spec),
+        obj(GATEWAY, "edge", namespace="gateways", spec={"gatewayClassName": "eg"}),
+    ).observe()
+    assert list(seen.gateways) == ["gateways/edge"]
+
+
 def test_what_belongs_to_it_and_nothing_else() -> None:
     scene = Scene(
         model("churn", traffic=TRAFFIC),

@@ -205,8 +205,12 @@ class Surroundings(ABC):
         route = self.found("HTTPRoute").get("churn")
         if route is not None:
             backends = route["spec"]["rules"][0]["backendRefs"]
-            total = sum(b["weight"] for b in backends)
-            return {b["name"]: b["weight"] / total for b in backends} if total else {}
+            total = sum(b.get("weight", 1) for b in backends)
+            found: dict[str, float] = {}
+            for backend in backends if total else ():
+                behind = self._behind(backend["name"])
+                found[behind] = found.get(behind, 0.0) + backend.get("weight", 1) / total
+            return found
         service = self.found("Service").get("churn")
         if service is None:
             return {}
@@ -214,6 +218,11 @@ class Surroundings(ABC):
         ready = {name: len(self.ready(name)) for name in self.pods if only in (None, name)}
         total = sum(ready.values())
         return {name: count / total for name, count in ready.items()} if total else {}
+
+    def _behind(self, service: str) -> str:
+        """The revision that a Service leads to; of a Service of others its own name."""
+        found = self.found("Service").get(service)
+        return service if found is None else str(found["spec"]["selector"].get("pointsman.dev/revision", service))
 
     def users(self, seconds: float) -> None:
         """Requests of so many seconds, and what the pods count of them."""
@@ -239,8 +248,7 @@ class Surroundings(ABC):
         """The gateway's copies, and what their inspector makes of them: each goes to both versions."""
         route = self.found("HTTPRoute").get("churn")
         filters = route["spec"]["rules"][0].get("filters", ()) if route is not None else ()
-        for applied in filters:
-            copies = applied["requestMirror"]
+        for copies in [one["requestMirror"] for one in filters if one["type"] == "RequestMirror"]:
             name = copies["backendRef"]["name"]
             pods = self.ready(name)
             if not pods:

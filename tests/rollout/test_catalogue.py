@@ -33,7 +33,8 @@ def test_a_template_of_any_form_gets_a_sentence(template: dict[str, Any], words:
     runtime = Runtime(name="mlserver", generation=3, spec=spec)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     status = runtime_status(runtime, catalogue={}, before=ModelRuntimeStatus(), now=now)
-    (said,) = status.conditions
+    said, stalled = status.conditions
+    assert (stalled.type, stalled.status, stalled.message) == ("Stalled", "True" if words else "False", said.message)
     assert (status.observed_generation, said.observed_generation, said.type) == (3, 3, "Accepted")
     assert (said.status, said.reason) == (("False", "InvalidTemplate") if words else ("True", "Accepted"))
     assert words in said.message

@@ -53,6 +53,7 @@ class World(Surroundings):
     gateways: dict[str, Gateway] = field(default_factory=lambda: {"gw/models": MIRRORING})
     inspector_image: str | None = "pointsman:1"
     holder: Holder | None = None
+    gateway_metrics: str | None = None
     rejected: dict[str, str] = field(default_factory=dict)  # version -> why the API server refuses its Deployment
 
     def __post_init__(self) -> None:
@@ -111,6 +112,19 @@ class World(Surroundings):
         """A container of the version's first pod dies."""
         self.container_dies(self.revision(version), ran_for=ran_for)
 
+    def apply_route(self, name: str, spec: dict[str, Any]) -> None:
+        """`kubectl apply` of a route of one's own, which the spec of the ModelDeployment names."""
+        before = self.objects.get(("HTTPRoute", name), {})
+        meta = before.get("metadata") or {"name": name, "namespace": "ml", "uid": f"uid-{name}", "generation": 0}
+        obj = {
+            **before,
+            "kind": "HTTPRoute",
+            "metadata": {**meta, "generation": meta["generation"] + 1},
+            "spec": _copy(spec),
+        }
+        self.objects["HTTPRoute", name] = obj
+        self._touch(obj)
+
     def annotate(self, key: str, value: str) -> None:
         """`kubectl annotate`."""
         self.annotations[f"pointsman.dev/{key}"] = value
@@ -158,13 +172,16 @@ class World(Surroundings):
                 status=self.status,
             ),
             settings=Settings(
-                storage_initializer="initializer:1", inspector_image=self.inspector_image, gateway_metrics=None
+                storage_initializer="initializer:1",
+                inspector_image=self.inspector_image,
+                gateway_metrics=self.gateway_metrics,
             ),
             revisions={name: self._revision(obj) for name, obj in self.found("ModelRevision").items()},
             workloads=self._copies("Deployment"),
             autoscalers=self._copies("HorizontalPodAutoscaler"),
             services=self._copies("Service"),
-            route=self._copies("HTTPRoute").get("churn"),
+            route=next((one for one in self._copies("HTTPRoute").values() if not _users(one)), None),
+            users_route=next((one for one in self._copies("HTTPRoute").values() if _users(one)), None),
             runtimes=runtimes,
             policies=policies,
             gateways=dict(self.gateways),
@@ -326,6 +343,8 @@ class World(Surroundings):
         }
         if write.manager == MANAGER:  # who applies the count alone has no annotations
             meta["annotations"] = {k: v for k, v in wanted["metadata"].get("annotations", {}).items() if v is not None}
+        if live is not None and _users(live):  # whose other fields are not ours
+            wanted["spec"] = {**_copy(live["spec"]), **wanted["spec"]}
         if live is not None and live.get("spec") != wanted.get("spec"):
             meta["generation"] = live["metadata"]["generation"] + 1
         wanted["metadata"] = meta
@@ -399,6 +418,11 @@ class World(Surroundings):
     def message(self, kind: str) -> str:
         """Message of a condition."""
         return next(c for c in self.status.conditions if c.type == kind).message
+
+
+def _users(obj: dict[str, Any]) -> bool:
+    """Whether a route is the user's, and not ours."""
+    return obj.get("kind") == "HTTPRoute" and "ownerReferences" not in obj["metadata"]
 
 
 def _copy(value: Any) -> Any:

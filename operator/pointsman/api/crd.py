@@ -63,6 +63,11 @@ def _status(model: type[BaseModel]) -> Object:
     return without_rules(without_defaults(structural(model)))
 
 
+def _awaited(model: type[BaseModel]) -> Object:
+    """The status of what users write; at first that no generation was seen: Flux takes an object without a status for done."""
+    return {**_status(model), "default": {"observedGeneration": -1}}
+
+
 def _condition(type_: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].status'
 
@@ -74,7 +79,7 @@ def _model_deployment() -> Kind:
         scope="Namespaced",
         description="Which version of a model should serve, and how a new one takes over.",
         spec=_user(ModelDeploymentSpec),
-        status=_status(ModelDeploymentStatus),
+        status=_awaited(ModelDeploymentStatus),
         columns=(
             ("Version", ".status.stable.version"),
             ("Candidate", ".status.candidate.version"),
@@ -119,7 +124,7 @@ def _model_runtime() -> Kind:
         scope="Cluster",
         description="How a model server is run and what its metrics are called.",
         spec=structural(ModelRuntimeSpec),
-        status=_status(ModelRuntimeStatus),
+        status=_awaited(ModelRuntimeStatus),
         columns=(("Accepted", _condition("Accepted")),),
     )
 
@@ -131,7 +136,7 @@ def _rollout_policy() -> Kind:
         scope="Cluster",
         description="The steps a candidate takes and the proof it has to give.",
         spec=structural(RolloutPolicySpec),
-        status=_status(RolloutPolicyStatus),
+        status=_awaited(RolloutPolicyStatus),
         columns=(("Accepted", _condition("Accepted")),),
     )
 

@@ -137,11 +137,18 @@ _SAME = " && ".join(
 )
 
 
+class RouteRef(ApiModel):
+    """An HTTPRoute of this namespace that somebody else writes."""
+
+    name: Name = Field(description="Of the HTTPRoute.")
+
+
 class Traffic(ApiModel):
     """Where requests come in; without it the model is a plain Service."""
 
     parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)] = Field(
-        description="Gateways.",
+        default_factory=list,
+        description="Gateways of a route that Pointsman makes.",
         json_schema_extra=rules(
             (
                 f"self.all(a, self.exists_one(b, a.name == b.name && {_SAME}))",
@@ -153,6 +160,26 @@ class Traffic(ApiModel):
         default_factory=list,
         description="Host names; none: every host of the Gateways.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    route_ref: RouteRef | None = Field(
+        None,
+        description=(
+            "Instead of parentRefs: a route of yours, labelled `pointsman.dev/deployment: <this name>`. In the rules that have"
+            " a backendRef to the Service of this name, the versions share its part; all else in the route is yours."
+        ),
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.parentRefs) != has(self.routeRef)",
+                "write `parentRefs`, the Gateways of a route that Pointsman makes, or `routeRef`, a route of yours: one of them",
+            ),
+            (
+                "!(has(self.hostnames) && has(self.routeRef))",
+                "remove `hostnames`: the route that `routeRef` names has its own",
+            ),
+        )
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from pointsman.api import crd, names
+from pointsman.api.conditions import ACCEPTED
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from pointsman.api.modelruntime import LatencyMetric, Metrics, ModelRuntimeSpec, ModelRuntimeStatus, RequestsMetric
 from pointsman.api.rolloutpolicy import RolloutPolicySpec, RolloutPolicyStatus
@@ -23,7 +24,7 @@ from pointsman.rollout import acceptance
 from pointsman.rollout.acceptance import Refusal, Target
 from pointsman.rollout.catalogue import policy_status, runtime_status
 from pointsman.rollout.mirroring import MIRROR, MIRROR_PERCENT
-from pointsman.rollout.observed import Deployment, Gateway, Holder, Observed, Runtime, Settings
+from pointsman.rollout.observed import Deployment, Gateway, Holder, Json, Observed, Runtime, Settings
 
 _PATH = re.compile(
     r"^(?:the rollout policy in force: )?((?:spec|metadata|steps|gates|compare|watch|notify|capacity)\b[\w.\[\]-]*)"
@@ -289,7 +290,7 @@ def _catalogued(document: Document, runtimes: Mapping[str, Runtime]) -> Iterator
     else:
         status = policy_status(_policy(document), generation=1, before=RolloutPolicyStatus(), now=_NOW)
     for condition in status.conditions:
-        if condition.status == "False":
+        if condition.type == ACCEPTED and condition.status == "False":
             yield _refused(document, Refusal(condition.reason, condition.message))
 
 
@@ -322,7 +323,17 @@ def _observed(
         policies=policies,
         gateways=around.gateways,
         holder=around.holders.get((where, document.name)),
+        users_route=_users_route(deployment),
     )
+
+
+def _users_route(deployment: Deployment) -> Json | None:
+    """The route that `routeRef` names, taken to be there and to be as it should."""
+    traffic = deployment.spec.traffic
+    if traffic is None or traffic.route_ref is None:
+        return None
+    rules = [{"backendRefs": [{"name": deployment.name}]}]
+    return {"metadata": {"name": traffic.route_ref.name}, "spec": {"rules": rules}}
 
 
 _ANYTHING: Final = ModelRuntimeSpec(
@@ -376,6 +387,7 @@ def _pretended(observed: Observed, document: Document, notes: list[str], broken:
         policies=policies,
         gateways={**gateways, **observed.gateways},
         holder=observed.holder,
+        users_route=observed.users_route,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.api.names import MANAGED_BY, MANAGER
+from pointsman.api.names import DEPLOYMENT, MANAGED_BY, MANAGER
 from pointsman.api.values import API_VERSION
 
 Json = Mapping[str, Any]
@@ -53,7 +53,8 @@ AUTOSCALER = Kind(
     api_version="autoscaling/v2", name="HorizontalPodAutoscaler", plural="horizontalpodautoscalers", selector=_OURS
 )
 SERVICE = Kind(api_version="v1", name="Service", plural="services", selector=_OURS)
-ROUTE = Kind(api_version=_GATEWAY_API, name="HTTPRoute", plural="httproutes", selector=_OURS, optional=True)
+# Those of users that a ModelDeployment may switch have its label, too.
+ROUTE = Kind(api_version=_GATEWAY_API, name="HTTPRoute", plural="httproutes", selector=DEPLOYMENT, optional=True)
 GATEWAY_CLASS = Kind(
     api_version=_GATEWAY_API, name="GatewayClass", plural="gatewayclasses", namespaced=False, optional=True
 )

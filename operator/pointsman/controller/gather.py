@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.names import MANAGED_BY, MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.cluster.cache import Cache, Name, Seen, name_of
 from pointsman.cluster.kinds import (
@@ -33,6 +34,7 @@ from pointsman.controller.gateways import gateways
 from pointsman.controller.keys import Key
 from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
+from pointsman.rollout.arms import parents
 from pointsman.rollout.observed import Deployment, Observed, Revision, Runtime, Settings
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +62,7 @@ class Gatherer:
         if deployment is None or deployment.going:
             return None
         read = self._read(deployment, _deployment)
-        route = self._cache.seen(ROUTE, key.namespace, key.name)
+        users_route = self._users_route(read)
         return Observed(
             deployment=read,
             settings=self._settings,
@@ -68,10 +70,11 @@ class Gatherer:
             workloads=self._owned(WORKLOAD, key, Seen.load),
             autoscalers=self._owned(AUTOSCALER, key, Seen.load),
             services=self._owned(SERVICE, key, Seen.load),
-            route=route.load() if route is not None and not route.going else None,
+            route=self._route(read),
+            users_route=users_route,
             runtimes=self._every(MODEL_RUNTIME, runtime),
             policies=self._every(ROLLOUT_POLICY, policy),
-            gateways=gateways(self._cache, _gateways_named(read)),
+            gateways=gateways(self._cache, _gateways_named(read, users_route)),
             holder=self._claims.holder(key.owner),
             refusals=memory.refused(now),
             evidence=memory.evidence,
@@ -79,6 +82,25 @@ class Gatherer:
             reading=memory.reading,
             post=memory.post,
         )
+
+    def _route(self, deployment: Deployment) -> Json | None:
+        """The route that we made; under the same name may be one that the user lets us switch."""
+        seen = self._cache.seen(ROUTE, deployment.namespace, deployment.name)
+        found = None if seen is None or seen.going else seen.load()
+        traffic = deployment.spec.traffic
+        named = traffic is not None and traffic.route_ref is not None and traffic.route_ref.name == deployment.name
+        return None if found is not None and named and _is_users(found) else found
+
+    def _users_route(self, deployment: Deployment) -> Json | None:
+        """The route that spec.traffic.routeRef names, where its label says that this ModelDeployment may switch it."""
+        traffic = deployment.spec.traffic
+        if traffic is None or traffic.route_ref is None:
+            return None
+        seen = self._cache.seen(ROUTE, deployment.namespace, traffic.route_ref.name)
+        if seen is None or seen.going or seen.owner != (deployment.namespace, deployment.name):
+            return None
+        found = seen.load()
+        return found if _is_users(found) else None
 
     def _owned(self, kind: Kind, key: Key, read: Callable[[Seen], T]) -> Mapping[str, T]:
         return {seen.name: read(seen) for seen in self._cache.owned(kind, key.owner) if not seen.going}
@@ -99,10 +121,16 @@ class Gatherer:
         return parsed
 
 
-def _gateways_named(deployment: Deployment) -> Iterator[Name]:
+def _is_users(route: Json) -> bool:
+    """Whether a route is none of those that we make: they say so, and are deleted with their ModelDeployment."""
+    return (route["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER
+
+
+def _gateways_named(deployment: Deployment, users_route: Json | None) -> Iterator[Name]:
     """The Gateways that a ModelDeployment's traffic passes."""
     traffic = deployment.spec.traffic
-    for parent in () if traffic is None else traffic.parent_refs:
+    written = () if traffic is None else traffic.parent_refs
+    for parent in written if users_route is None else parents(users_route):
         if (parent.kind or GATEWAY.name) == GATEWAY.name:
             yield parent.namespace or deployment.namespace, parent.name
 

@@ -244,7 +244,7 @@ def route(
             "rules": [
                 {
                     "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                    **({} if mirror is None else {"filters": [_mirroring(mirror)]}),
+                    **({} if mirror is None else {"filters": [mirroring(mirror)]}),
                     "backendRefs": [
                         {**_service_ref(backend.service), "weight": backend.weight // unit} for backend in backends
                     ],
@@ -254,8 +254,8 @@ def route(
     }
 
 
-def _mirroring(mirror: Mirror) -> Json:
-    """All requests without a percentage: gateways that know none take that; a part of a percent is a fraction."""
+def mirroring(mirror: Mirror) -> Json:
+    """The filter of a rule. All requests without a percentage: gateways that know none take that; a part of a percent is a fraction."""
     if not 0 < mirror.share <= WHOLE:
         raise ValueError(f"{mirror.share} basis points of the requests cannot be mirrored")
     copies: Json = {"backendRef": _service_ref(mirror.service)}

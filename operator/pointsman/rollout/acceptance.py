@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from pointsman.api import names
 from pointsman.api.modeldeployment import ModelDeploymentSpec
 from pointsman.api.modelruntime import Metrics, ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.errors import Terminal
 from pointsman.remembered import remembered
+from pointsman.render import users_route
 from pointsman.render.template import Finished, finished_template
+from pointsman.render.users_route import Place
 from pointsman.rollout import mirroring, weighing
 from pointsman.rollout import policy as policies
 from pointsman.rollout.identity import revision_name
@@ -212,6 +215,32 @@ def _hostname_free(observed: Observed, _: Target) -> None:
         )
 
 
+def _route_there(observed: Observed, found: Target) -> None:
+    traffic, deployment = observed.deployment.spec.traffic, observed.deployment
+    if traffic is None or traffic.route_ref is None:
+        return
+    name = traffic.route_ref.name
+    if observed.users_route is None:
+        label = f"{names.DEPLOYMENT}: {deployment.name}"
+        raise _Refused(
+            "RouteNotFound",
+            f"spec.traffic.routeRef: there is no HTTPRoute {name} in {deployment.namespace} that has the label `{label}` and"
+            " is not Pointsman's own: write that label into the route of yours that this model may switch",
+        )
+    place = Place(deployment=deployment.name, behind=None)
+    fault = users_route.fault(observed.users_route["spec"].get("rules") or (), place)
+    if fault is not None:
+        raise _Refused("RouteUnusable", f"spec.traffic.routeRef: HTTPRoute {name}: {fault}")
+    for gate in found.fields.gates or ():
+        if gate.source == "Gateway":
+            raise _Refused(
+                "GateUnanswerable",
+                f"gate {gate.name!r} asks the gateway, which counts stable's requests at a route of yours as those of the"
+                f" Service {deployment.name} and not as its revision's: write `source: Runtime`, or `parentRefs` instead of"
+                " `routeRef`",
+            )
+
+
 def _gateways_exist(observed: Observed, _: Target) -> None:
     traffic = observed.deployment.spec.traffic
     for parent in traffic.parent_refs if traffic is not None else ():
@@ -237,6 +266,7 @@ CHAIN: tuple[Callable[[Observed, Target], None], ...] = (
     _answerable,
     _hostname_free,
     _gateways_exist,
+    _route_there,
     _mirrored,
     _not_refused,
 )

@@ -9,6 +9,8 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.modeldeployment import ParentRef, Traffic
 from pointsman.api.values import WHOLE
+from pointsman.render import users_route
+from pointsman.render.users_route import Place
 
 Json = Mapping[str, Any]
 
@@ -82,7 +84,25 @@ def route_switch(route: Json | None, traffic: Traffic) -> Switch:
     weights: dict[str, int] = {}
     for backend in rules[0].get("backendRefs") or ():
         weights[backend["name"]] = weights.get(backend["name"], 0) + int(backend.get("weight", 1))
-    inspector, mirrored = _mirrored(rules[0])
+    return _of_route(route, traffic, weights=weights, mirror=_mirror(rules[0]))
+
+
+def users_switch(route: Json | None, traffic: Traffic, place: Place) -> Switch:
+    """Read an HTTPRoute of the user's: what its rules give the model's revisions, acceptance from every parent it names."""
+    if route is None:
+        return Switch(problem="the HTTPRoute that spec.traffic.routeRef names is not there")
+    rules = route["spec"].get("rules") or ()
+    weights = users_route.shares(rules, place)
+    return _of_route(route, traffic, weights=weights, mirror=users_route.copies(rules, place))
+
+
+def parents(route: Json) -> list[ParentRef]:
+    """What a route is attached to."""
+    return [ParentRef.model_validate(parent) for parent in route["spec"].get("parentRefs") or ()]
+
+
+def _of_route(route: Json, traffic: Traffic, *, weights: Mapping[str, int], mirror: Json | None) -> Switch:
+    inspector, mirrored = (None, 0) if mirror is None else _mirrored(mirror)
     pending, problem = _answer(route, traffic)
     return Switch(
         exists=True,
@@ -97,16 +117,17 @@ def route_switch(route: Json | None, traffic: Traffic) -> Switch:
     )
 
 
-def _mirrored(rule: Json) -> tuple[str | None, int]:
-    """The Service that a rule's requests are copied to, and how many of them in basis points."""
-    for applied in rule.get("filters") or ():
-        if applied["type"] != "RequestMirror":
-            continue
-        copies = applied["requestMirror"]
-        fraction = copies.get("fraction") or {"numerator": copies.get("percent", 100)}
-        share = WHOLE * int(fraction["numerator"]) // int(fraction.get("denominator", 100))
-        return str(copies["backendRef"]["name"]), share
-    return None, 0
+def _mirror(rule: Json) -> Json | None:
+    """The filter that copies a rule's requests."""
+    return next((applied for applied in rule.get("filters") or () if applied["type"] == "RequestMirror"), None)
+
+
+def _mirrored(applied: Json) -> tuple[str, int]:
+    """The Service that requests are copied to, and how many of them in basis points."""
+    copies = applied["requestMirror"]
+    fraction = copies.get("fraction") or {"numerator": copies.get("percent", 100)}
+    share = WHOLE * int(fraction["numerator"]) // int(fraction.get("denominator", 100))
+    return str(copies["backendRef"]["name"]), share
 
 
 def _answer(route: Json, traffic: Traffic) -> tuple[bool, str | None]:

@@ -24,8 +24,8 @@ def runtime_status(
     runtime: Runtime, *, catalogue: Mapping[str, Runtime], before: ModelRuntimeStatus, now: datetime
 ) -> ModelRuntimeStatus:
     """The status of a ModelRuntime among all of them."""
-    said = _condition(_runtime_fault(runtime, catalogue), now=now, generation=runtime.generation)
-    return ModelRuntimeStatus(observed_generation=runtime.generation, conditions=c.merge(before.conditions, [said]))
+    said = _conditions(_runtime_fault(runtime, catalogue), now=now, generation=runtime.generation)
+    return ModelRuntimeStatus(observed_generation=runtime.generation, conditions=c.merge(before.conditions, said))
 
 
 def policy_status(
@@ -33,15 +33,18 @@ def policy_status(
 ) -> RolloutPolicyStatus:
     """The status of a RolloutPolicy by itself; what depends on a ModelDeployment is said there."""
     fault = policies.faults(policies.effective(None, spec, None), _MANY)
-    said = _condition(None if fault is None else Refusal("InvalidPolicy", fault), now=now, generation=generation)
-    return RolloutPolicyStatus(observed_generation=generation, conditions=c.merge(before.conditions, [said]))
+    said = _conditions(None if fault is None else Refusal("InvalidPolicy", fault), now=now, generation=generation)
+    return RolloutPolicyStatus(observed_generation=generation, conditions=c.merge(before.conditions, said))
 
 
-def _condition(refusal: Refusal | None, *, now: datetime, generation: int) -> c.Condition:
+def _conditions(refusal: Refusal | None, *, now: datetime, generation: int) -> list[c.Condition]:
+    """Accepted, and the opposite in the word of kstatus."""
     reason, message = ("Accepted", "") if refusal is None else (refusal.reason, refusal.message)
-    return c.condition(
-        c.ACCEPTED, holds=refusal is None, reason=reason, message=message, now=now, generation=generation
-    )
+    holds = {c.ACCEPTED: refusal is None, c.STALLED: refusal is not None}
+    return [
+        c.condition(kind, holds=held, reason=reason, message=message, now=now, generation=generation)
+        for kind, held in holds.items()
+    ]
 
 
 def _runtime_fault(runtime: Runtime, catalogue: Mapping[str, Runtime]) -> Refusal | None:

@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.modelrevision import ModelRevisionSpec
 from pointsman.api.values import WHOLE
-from pointsman.render import drift, inspector, objects
+from pointsman.render import drift, inspector, objects, users_route
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.plan import Apply, Delete, Event, Write
 from pointsman.rollout.shape import Shape, live_share, room, routed
@@ -27,6 +27,15 @@ class Arm:
     revision: str
     pods: int
     most: int = 0
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a route shares the model's traffic, and what that follows from."""
+
+    backends: list[objects.Backend]
+    mirror: objects.Mirror | None
+    decided: str | None
 
 
 @dataclass(kw_only=True)
@@ -192,10 +201,13 @@ def _want(desired: dict[str, Any], live: Json | None, into: list[Write]) -> None
 
 def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
     """The object with a hash of itself, by which a later edit is recognised."""
-    digest = hashlib.sha256(json.dumps(desired, sort_keys=True).encode()).hexdigest()[:16]
     meta = desired["metadata"]
-    annotations = {**meta.get("annotations", {}), names.APPLIED: digest}
+    annotations = {**meta.get("annotations", {}), names.APPLIED: _digest(desired)}
     return {**desired, "metadata": {**meta, "annotations": annotations}}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:
@@ -217,6 +229,10 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     copies = None
     if shape.mirror:
         copies = objects.Mirror(names.inspector(draft.candidate or draft.stable), shape.mirror)
+    if draft.facts.shared:
+        split = Split(list(_backends(draft, share, switch.weights)), copies, decided)
+        _users_route(draft, split, plan.lower if lowers else plan.after)
+        return
     desired = objects.route(
         deployment=observed.deployment.name,
         namespace=observed.deployment.namespace,
@@ -228,6 +244,28 @@ def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) ->
     )
     into = plan.lower if lowers else plan.after
     _want(desired, observed.route, into if switch.exists else restore)
+
+
+def _users_route(draft: Draft, split: Split, into: list[Write]) -> None:
+    """Our part of the user's route; a difference in it although it is what we wrote last is somebody else's, and is set back."""
+    live = draft.facts.observed.users_route
+    if live is None:
+        return  # only its owner makes it again
+    place = draft.facts.place(draft.stable)
+    before = live["spec"].get("rules") or []
+    rules = users_route.with_shares(before, place, backends=split.backends, mirror=split.mirror)
+    annotations = live["metadata"].get("annotations", {})
+    if rules == before and annotations.get(names.DECIDED) == split.decided:
+        return
+    applied, event = _digest([split.backends, split.mirror, split.decided]), None
+    if annotations.get(names.APPLIED) == applied:
+        said = (
+            f"the shares of {place.deployment} in HTTPRoute {live['metadata']['name']} were changed by somebody else; they are"
+            " set back. Whoever applies the route from Git should leave its backendRefs alone: see docs/gitops.md"
+        )
+        event = Event(type="Warning", reason="SetBack", message=said, action="SetBack")
+    desired = users_route.rendered(live, rules, decided=split.decided, applied=applied)
+    into.append(Apply(object=desired, resource_version=live["metadata"].get("resourceVersion"), event=event))
 
 
 def _inspector(draft: Draft, revision: str, into: list[Write]) -> None:
@@ -345,6 +383,8 @@ def _leftovers(draft: Draft, shape: Shape) -> list[Write]:
                 continue
             if not live["metadata"].get("deletionTimestamp"):
                 gone.append(_delete(api, kind, live))
+    if observed.route is not None and switch.accepted and (draft.facts.shared or not routed(draft)):
+        gone.append(_delete("gateway.networking.k8s.io/v1", "HTTPRoute", observed.route))  # the spec has another way in
     spare = sorted(
         (one for one in observed.revisions.values() if one.name not in alive and one.name != draft.facts.target),
         key=lambda one: one.created_at,

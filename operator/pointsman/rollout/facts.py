@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from pointsman.api import names
 from pointsman.api.autoscaling import Autoscaling
-from pointsman.api.modeldeployment import Model, ParentRef, Traffic
+from pointsman.api.modeldeployment import Model, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
 from pointsman.api.modelruntime import Metrics
+from pointsman.render.users_route import Place
 from pointsman.rollout import acceptance, arms
 from pointsman.rollout import policy as policies
 from pointsman.rollout.acceptance import Refusal, Target
@@ -58,18 +60,26 @@ class Facts:
         """The actions that people ask for."""
         return Asked(self.observed.deployment.annotations, self.observed.deployment.status.actions)
 
+    @property
+    def shared(self) -> bool:
+        """Whether a route of the user's is in force; one of our own is until a spec that names another is accepted."""
+        traffic = self.observed.deployment.spec.traffic
+        named = traffic is not None and traffic.route_ref is not None
+        return named and (self.accepted or self.observed.route is None)
+
     @cached_property
     def traffic(self) -> Traffic | None:
         """The Gateways and host names in force: a spec that is refused leaves those of the route that is there."""
         written = self.observed.deployment.spec.traffic
-        route = self.observed.route
-        if self.accepted or route is None:
+        route = self.observed.users_route if self.shared else self.observed.route
+        if route is None or (self.accepted and not self.shared):
             return written
         namespace = self.observed.deployment.namespace
-        parents = [ParentRef.model_validate(parent) for parent in route["spec"].get("parentRefs", ())]
-        if not parents:
+        parents = arms.parents(route)
+        if not parents and not self.shared:
             return written
-        kept = Traffic(parent_refs=parents, hostnames=list(route["spec"].get("hostnames", ())))
+        # As it is: a route of the user's may have more of them than a ModelDeployment.
+        kept = Traffic.model_construct(parent_refs=parents, hostnames=list(route["spec"].get("hostnames", ())))
         same = written is not None and _spelled(kept, namespace) == _spelled(written, namespace)
         return written if same else kept
 
@@ -87,6 +97,8 @@ class Facts:
 
     def switch(self, stable: str | None, candidate: str | None) -> arms.Switch:
         """How traffic is split between two revisions now."""
+        if self.traffic is not None and self.shared:
+            return arms.users_switch(self.observed.users_route, self.traffic, self.place(stable))
         if self.traffic is not None:
             return arms.route_switch(self.observed.route, self.traffic)
         return arms.service_switch(
@@ -94,6 +106,13 @@ class Facts:
             (stable, self.pods(stable)),
             (candidate, self.pods(candidate)),
         )
+
+    def place(self, stable: str | None) -> Place:
+        """Where the model's part of a user's route is."""
+        name = self.observed.deployment.name
+        service = self.observed.services.get(name)
+        selected = None if service is None else (service["spec"].get("selector") or {}).get(names.REVISION)
+        return Place(deployment=name, behind=selected or stable)
 
     def spec(self, revision: str) -> ModelRevisionSpec | None:
         """What a revision runs: as recorded in it, or, where it is new, as the spec renders now."""

@@ -9,6 +9,7 @@ from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.api.values import WHOLE, basis_points
 from pointsman.errors import Terminal
 from pointsman.render import inspector
+from pointsman.rollout import arms
 from pointsman.rollout.observed import Gateway, Observed
 
 MIRROR: Final = "HTTPRouteRequestMirror"
@@ -57,7 +58,8 @@ def _unrouted(observed: Observed, mirrors: tuple[Asked, ...]) -> str | None:
             f"{asks} mirrors requests at a Gateway, and without spec.traffic none passes one: write spec.traffic, or leave"
             " it out"
         )
-    for parent in traffic.parent_refs:
+    users = observed.users_route
+    for parent in traffic.parent_refs if traffic.route_ref is None or users is None else arms.parents(users):
         fault = _parent(parent, observed, mirrors)
         if fault is not None:
             return _in_force(fault)

@@ -114,7 +114,8 @@ class Observed:
     workloads: Mapping[str, Json] = field(default_factory=dict)  # apps/v1 Deployments by revision
     autoscalers: Mapping[str, Json] = field(default_factory=dict)  # HPAs of those Deployments by revision
     services: Mapping[str, Json] = field(default_factory=dict)  # by name: revisions' and the stable one
-    route: Json | None = None
+    route: Json | None = None  # that we made
+    users_route: Json | None = None  # that spec.traffic.routeRef names and whose label names the ModelDeployment
     pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)  # by revision; absent: not listed
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
     policies: Mapping[str, RolloutPolicySpec] = field(default_factory=dict)
