@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from pointsman.cli import documents, overview, past, story, tree
+from pointsman.cli.faults import CommandError
 from pointsman.cli.model import Model
 from pointsman.cli.outputs import Shown
 from pointsman.cli.session import Place, Session, run
 from pointsman.cli.terminal import Terminal, unfolded
 from pointsman.signals.queries import Labels
+
+_SHELL_WAITS = 2.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,19 @@ def get(place: Place, *, everywhere: bool, shown: Shown) -> None:
         typer.echo(_data({"rollouts": [overview.line(one) for one in models]}, shown))
     elif models:
         _print(overview.table(models, now=_now(), namespaces=everywhere))
+
+
+def names(place: Place, beginning: str) -> list[str]:
+    """The models that begin so; none where the cluster does not say it at once: a shell waits for it."""
+
+    async def ask(session: Session) -> list[str]:
+        async with asyncio.timeout(_SHELL_WAITS):
+            return [one.name for one in await session.models(everywhere=False) if one.name.startswith(beginning)]
+
+    try:
+        return run(place, ask)
+    except (CommandError, TimeoutError):
+        return []
 
 
 def status(place: Place, name: str, *, shown: Shown, program: str) -> None:

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 _CLUSTER: Final = "Which cluster"
 _WAITING: Final = "Waiting"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The ModelDeployment.", show_default=False)]
+
+
+def _names(asked: typer.Context, incomplete: str) -> list[str]:
+    """The ModelDeployments that begin so: what a shell offers."""
+    from pointsman.cli import showing  # noqa: PLC0415  only what a command needs is loaded
+    from pointsman.cli.session import Place  # noqa: PLC0415
+
+    given = {key: asked.params.get(key) or "" for key in ("kubeconfig", "context", "namespace")}
+    return showing.names(Place(**given), incomplete)
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The ModelDeployment.", show_default=False, autocompletion=_names),
+]
 Namespace = Annotated[
     str,
     typer.Option(
