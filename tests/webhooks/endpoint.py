@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,16 +25,20 @@ class Endpoint:
     """Answers each request with the next of `answers`, the last one again and again: a status, its headers, its body.
 
     received  called with each request before it is answered
+    tls       with which it speaks HTTPS
     """
 
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=lambda: [(204, {}, b"")])
     requests: list[Request] = field(default_factory=list)
     received: Callable[[Request], None] = lambda _: None
+    tls: ssl.SSLContext | None = None
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -62,11 +68,12 @@ class Endpoint:
                 endpoint.received(request)
                 endpoint.requests.append(request)
                 status, headers, said = endpoint.answers.pop(0) if len(endpoint.answers) > 1 else endpoint.answers[0]
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(said)
+                with contextlib.suppress(ConnectionError):  # who asked was killed meanwhile
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(said)
 
             def log_message(self, *_: Any) -> None:
                 """Nothing."""

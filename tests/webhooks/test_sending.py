@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hack.cluster.shell import run
 from pointsman.cluster.answers import Missing, Refused
 from pointsman.cluster.kinds import Json
 from pointsman.errors import Unavailable
@@ -166,6 +170,46 @@ async def test_it_connects_to_the_address_that_was_checked(
     await sender.send(notice(f"http://hooks.example.com:{endpoint.port}/hook"))
     assert asked == ["hooks.example.com"]
     assert endpoint.requests[0].headers["Host"] == f"hooks.example.com:{endpoint.port}"
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[Endpoint, Path]]:
+    """An endpoint that says it is hooks.example.com, and the certificate that says so."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    named = ("-subj", "/CN=hooks.example.com", "-addext", "subjectAltName=DNS:hooks.example.com")
+    run("openssl", *made, *named, "-keyout", str(key), "-out", str(certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with Endpoint(tls=tls) as running:
+        yield running, certificate
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("hooks.example.com", True, ""),
+        ("hooks.example.com", False, "its certificate is not trusted"),
+        ("other.example.com", True, "its certificate is not trusted"),
+    ],
+)
+async def test_the_certificate_is_of_the_name_in_the_url(
+    cluster: Cluster,
+    encrypted: tuple[Endpoint, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, bool, str],
+) -> None:
+    (host, trusted, says), (endpoint, certificate) = case, encrypted
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", endpoint.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+    sender = Sender(cluster.get, seconds=5.0)
+    expected = pytest.raises(Undelivered, match=says) if says else nullcontext()
+    with expected:
+        await sender.send(notice(f"https://{host}:{endpoint.port}/"))
+    assert len(endpoint.requests) == (0 if says else 1)
+    sender.close()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -46,6 +47,7 @@ class Sender:
     def __init__(self, secrets: Secrets, *, seconds: float = SECONDS) -> None:
         self._secrets = secrets
         self._seconds = seconds
+        self._tls = ssl.create_default_context()  # the system's authorities, or SSL_CERT_FILE's
         self._names = ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="names")  # a slow one delays nobody else's
 
     async def send(self, notice: Notice) -> None:
@@ -90,7 +92,7 @@ class Sender:
         url = URL(notice.url, encoded=True)  # as it is written
         _check_literal(url.host or "", allow_private=notice.allow_private)
         resolver = _Checked(self._names, allow_private=notice.allow_private)
-        connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
+        connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True, ssl=self._tls)
         body = json.dumps(notice.event, ensure_ascii=False).encode()
         async with (
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
