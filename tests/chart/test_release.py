@@ -201,9 +201,12 @@ def says_what_works(site: Site, operator: Operator) -> None:
     assert "FAILED  Prometheus: " in site.kubelet.said[-1]
 
 
-def test_some_namespaces_with_a_role_in_each(site: Site) -> None:
-    """And rights in no other: a model beside them is not served, nor even seen."""
+def test_some_namespaces_with_a_role_in_each(site: Site, before: Source) -> None:
+    """And rights in no other: a model beside them is not served, nor even seen. The CRDs that are there are an older Job's."""
+    as_helm = ("apply", "--server-side", "--force-conflicts", "--field-manager=helm")
+    site.cluster.kubectl(*as_helm, "-f", before.repository / "crds")
     site.helm("install", "pointsman", CHART, *site.values(NOWHERE, "namespaces={ml}"))
+    assert site.definitions() == served(site, CHART / "crds")
     operator = site.kubelet.operator(site.folder / "log")
     operator.start()
     site.prepare()

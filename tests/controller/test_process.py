@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -151,6 +153,13 @@ async def test_it_ends_while_it_still_finds_out_what_there_is(what: str, status:
     async with asyncio.timeout(5):
         ended = await process._work(slow, None, leadership, None, stop)  # type: ignore[arg-type]
     assert ended == status
+
+
+async def test_credentials_that_cannot_be_used_are_said_at_the_start(tmp_path: Path) -> None:
+    settings = Settings(prometheus_url="http://p:9090", prometheus_token_file=str(tmp_path / "token"))
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(Terminal, match=r"token cannot be read: No such file"):
+            process._reader(settings, stack)
 
 
 def test_the_command_says_what_it_can_do() -> None:

@@ -24,6 +24,9 @@ from pointsman.prometheus.reader import Reader
 from pointsman.signals.queries import Query
 from pointsman.signals.samples import Failed
 
+_MANAGER: Final = "helm"
+"""Who owns the CRDs' fields: who installs them from the chart's `crds/`. Another name would be a conflict for the next `helm install`."""
+
 _PAUSE: Final = 0.2  # seconds between two questions
 _OK: Final = 200
 _ANSWERS: Final = Query("vector(1)", about="Prometheus itself")
@@ -87,10 +90,11 @@ async def _applied(client: Client, definition: dict[str, Any]) -> str:
     try:
         seen = await client.get(CUSTOM_RESOURCE, None, definition["metadata"]["name"])
     except Missing:
-        await client.create(definition)
+        await client.create(definition, manager=_MANAGER)
         return "created"
     meta = seen["metadata"]
-    answer = await client.apply(definition, uid=meta["uid"], resource_version=meta["resourceVersion"])
+    guard = {"uid": meta["uid"], "resource_version": meta["resourceVersion"]}
+    answer = await client.apply(definition, **guard, manager=_MANAGER)
     return "is the same" if answer["metadata"]["generation"] == meta["generation"] else "changed"
 
 

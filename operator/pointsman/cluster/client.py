@@ -135,14 +135,14 @@ class Client:
         """Whether a kind can be listed: Missing where it is not served, Refused where we may not."""
         await self._send(_Request(verb="list", kind=kind, path=kind.path(namespace), query={"limit": "1"}))
 
-    async def create(self, obj: Json) -> dict[str, Any]:
+    async def create(self, obj: Json, *, manager: str = MANAGER) -> dict[str, Any]:
         """Server-side apply of what is not there. Not by force: Taken where somebody else's object is in the way.
 
         An apply with an unknown field, or a quantity that is none, is answered by 500 as if the server had failed: a strict
         dry run tells whether it is the object's fault, and says which field it is (Refused).
         """
         try:
-            return await self._apply(obj, {"fieldManager": MANAGER, "force": "false"})
+            return await self._apply(obj, {"fieldManager": manager, "force": "false"})
         except Broke:
             with contextlib.suppress(Retryable):
                 await self.rehearse(obj, obj["metadata"].get("namespace"))
