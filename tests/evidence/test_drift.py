@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pointsman.evidence import drift, drift_words, learning
-from pointsman.evidence.bins import Bins
+from pointsman.evidence.bins import OTHER, Bins
 from pointsman.evidence.drift import DriftLook, DriftState, Watch
-from pointsman.evidence.profile import HOURS, Profile, hour_of_week, norms
+from pointsman.evidence.profile import HOURS, Profile, hour_of_week, norms, told
 
 AGE = Bins("age", edges=(20.0, 40.0, 60.0))
 LAND = Bins("land", categories=("de", "fr"))
@@ -291,3 +291,32 @@ def test_a_week_is_learnt_when_every_hour_was_looked_at() -> None:
 @pytest.mark.parametrize(("wander", "requests", "least"), [(0.03, 20_000, 0.08), (0.0, 200, 0.08)])
 def test_what_hours_do_not_tell_is_allowed(wander: float, requests: int, least: float) -> None:
     assert float(np.median(learnt(wander, requests).features[0].allowed)) > least
+
+
+def test_counts_of_another_process_are_no_evidence_and_nothing_is_lost_of_what_was() -> None:
+    serving = Serving()
+    serving.minutes(20, NORMAL)
+    before = serving.state
+    after = drift.interrupted(before)
+    assert all((track.last == -1).all() for track in after.tracks)
+    assert all((new.moved == old.moved).all() for new, old in zip(after.tracks, before.tracks, strict=True))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(Bins("age", edges=tuple(float(edge) for edge in range(30))), np.arange(31)[None, :] * 10),
+        Profile(Bins("land", categories=("de", "fr", "mc", "sm")), np.array([[600, 300, 1, 1, 98]])),
+    ],
+    ids=["numbers, bins that say the same joined", "categories, rare ones among the others"],
+)
+def test_a_norm_that_is_told_is_the_one_that_it_was_made_of(profile: Profile) -> None:
+    """An inspector tells of every edge, and of every category, what the reference expects; the detector makes the norm of it."""
+    (made,) = norms([profile], tolerance=0.03)
+    shares, allowed = made.at(MONDAY)
+    keys = made.bins.edges or (*made.bins.categories, OTHER)
+    expected = {key: (float(shares[i]), float(allowed[i])) for i, key in enumerate(keys)}
+    found = told(profile.bins, expected)
+    assert (found.bins, found.groups) == (made.bins, made.groups)
+    for one, other in zip(found.at(MONDAY), made.at(MONDAY), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)

@@ -14,6 +14,7 @@ from tests.rollout.examples import MLSERVER
 METRICS = Metrics.model_validate(MLSERVER["metrics"])
 APPROVAL = {"approval": {}}
 SHADOW = {"shadow": {"percent": 20}, "hold": "5m"}
+SCORES = {"name": "scores", "signal": "PredictionDrift"}
 AGREEMENT = {"name": "agreement", "signal": "Agreement"}
 WATCH = {
     "percent": 2,
@@ -145,6 +146,18 @@ def test_an_approval_keeps_the_shares_of_the_step_before() -> None:
         ({"steps": [canary(5), APPROVAL, canary(50)]}, 4, None),
         ({"steps": [canary(25), canary(5)]}, 4, "steps[1].canary.percent is 5, not above the step before (25)"),
         ({"steps": [canary(25), APPROVAL, canary(25)]}, 4, "steps[2].canary.percent is 25, not above"),
+        ({"watch": {"meanTimeBetweenFalseAlarms": "1h", "interval": "30m"}}, 4, None),
+        (
+            {"watch": {"meanTimeBetweenFalseAlarms": "1h", "interval": "1h"}},
+            4,
+            "watch.meanTimeBetweenFalseAlarms must be longer than watch.interval",
+        ),
+        ({"watch": {"tolerance": {"points": "100"}}}, 4, "watch.tolerance.points must be less than 100"),
+        (
+            {"steps": [SHADOW], "gates": [{**SCORES, "tolerance": {"points": "100"}}]},
+            4,
+            "gate 'scores': tolerance.points must be less than 100",
+        ),
         ({"capacity": {"maxSurge": 0}}, 4, "maxSurge 0 is 0 pods and maxUnavailable 0 is 0; write maxSurge: 1"),
         ({"capacity": {"maxSurge": 0, "maxUnavailable": "20%"}}, 4, "maxUnavailable 20% is 0"),
         ({"capacity": {"maxSurge": 0, "maxUnavailable": 1}}, 4, None),

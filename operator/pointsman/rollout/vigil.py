@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from pointsman.evidence import drift, drift_words, learning, profile
 from pointsman.evidence.bins import Bins
 from pointsman.evidence.drift import DriftLook, DriftState, Kind
 from pointsman.evidence.learning import LearningState, Lesson
+from pointsman.remembered import remembered
 from pointsman.rollout.policy import Watching
 from pointsman.signals.reading import Distribution, Faulty, NoData, Reading, Served
 
@@ -251,13 +252,23 @@ def _fold(vigil: Vigil, seen: _Seen, watching: Watching, *, at: float) -> Vigil:
 def _watch(vigil: Vigil, seen: _Seen, watching: Watching) -> drift.Watch:
     """What counts are held against at this look."""
     if vigil.lesson is not None:
-        features, predictions = learning.profiles(Lesson(*vigil.scales), vigil.lesson)
-        return drift.watching(features, predictions, tolerance=watching.tolerance, looks=watching.looks)
+        return _learnt(vigil.scales, vigil.lesson, watching.tolerance, watching.looks)
     return drift.Watch(
         tuple(map(_told, vigil.scales[0], seen.features)),
         tuple(map(_told, vigil.scales[1], seen.predictions)),
         watching.looks,
     )
+
+
+def _is_learnt(scales: Scales, lesson: LearningState, tolerance: float, looks: float) -> Hashable:
+    return scales, id(lesson), tolerance, looks
+
+
+@remembered(256, by=_is_learnt)
+def _learnt(scales: Scales, lesson: LearningState, tolerance: float, looks: float) -> drift.Watch:
+    """What was learnt does not change any more: the norm of a week takes as long as all the rest of a look."""
+    features, predictions = learning.profiles(Lesson(*scales), lesson)
+    return drift.watching(features, predictions, tolerance=tolerance, looks=looks)
 
 
 def _told(bins: Bins, one: Distribution) -> profile.Norm:
