@@ -14,7 +14,7 @@ import yaml
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "choosing-a-policy.md"
 VERSIONS = ("errors=2x", "errors=10x", "p99=3x")
-RUNS = 60
+RUNS = 40
 ALL = 0.995  # of the rollouts: no share is said
 _MINUTE, _HOUR = 60, 3600
 
@@ -30,8 +30,8 @@ STANDARD: Json = {
         {"name": "errors", "signal": "Errors", "tolerance": {"ratio": "1.5", "points": "0.1"}},
         {"name": "latency", "signal": "Latency", "tolerance": {"ratio": "1.2"}, "quantiles": ["0.5", "0.95"]},
     ],
-    "interval": "30s",
-    "deadline": "6h",
+    "interval": "1m",
+    "deadline": "4h",
 }
 """The policy that the chart brings, with time, and fewer looks: a minute more or less is none at such times."""
 
@@ -62,16 +62,14 @@ CHOICES = (
         'half a point more: `tolerance: {ratio: "1.5", points: "0.5"}`',
         changed(0, tolerance={"ratio": "1.5", "points": "0.5"}),
     ),
-    Case('harm from the first sign on: errors `harm: {ratio: "1"}`', changed(0, harm={"ratio": "1"})),
     Case("errors only", {**STANDARD, "gates": STANDARD["gates"][:1]}),
     Case(
-        'surer of less: `falseRollback: "5", falsePromotion: "20"`',
+        'less sure: `falseRollback: "5", falsePromotion: "20"`',
         {**STANDARD, "confidence": {"falseRollback": "5", "falsePromotion": "20"}},
     ),
     Case("one step of 50 %", {**STANDARD, "steps": STANDARD["steps"][2:]}),
     Case("12 pods instead of 4", options=("--replicas=12",)),
     Case("stable fails .05 % instead of .5 %", options=("--base-rate=0.05",)),
-    Case("stable fails 5 %", options=("--base-rate=5",)),
 )
 AT = "--traffic=20"
 
@@ -143,10 +141,12 @@ def _time(seconds: float) -> str:
 
 def main() -> None:
     """Simulate everything and write the tables."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    text = written(text, "traffic", table("requests a second", [(case.words, simulated(case)) for case in TRAFFIC]))
-    text = written(text, "choices", table("at 20 a second", [(case.words, simulated(case, AT)) for case in CHOICES]))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    for name, first, cases, options in (
+        ("traffic", "requests a second", TRAFFIC, ()),
+        ("choices", "at 20 a second", CHOICES, (AT,)),
+    ):
+        made = table(first, [(case.words, simulated(case, *options)) for case in cases])
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), name, made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from hack.cluster import images
 from hack.demo import load, models
 from tests.e2e.conftest import CHART, NAMESPACE, Installed
 from tests.e2e.test_storage import web_server
+from tests.sizes import FULL
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(not FULL, reason="an image of its own to build: make test-full")]
 
 NAME = "kserved"
 HOST = "kserved.e2e.example.com"
