@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,6 +24,7 @@ pytestmark = pytest.mark.bare
 Make = Callable[..., Model]
 Pointsman = Callable[..., str]
 
+ROOT = Path(__file__).parents[2]
 LONG = QUICK | {"steps": [{"canary": {"percent": 20}, "hold": "10m"}]}
 WITH_APPROVAL = QUICK | {"steps": [{"canary": {"percent": 20}, "hold": "1s"}, {"approval": {}}]}
 
@@ -120,6 +126,52 @@ def test_the_operator_does_not_act(pointsman: Pointsman, site: Site, model: Make
         site.operator.start()
     assert "the operator has not acted for 1 s: is it running?" in said
     churn.until_ended("Aborted")
+
+
+def test_status_goes_on_with_every_change(crds: Cluster, site: Site, model: Make) -> None:
+    churn = model(rollout=WITH_APPROVAL)
+    churn.apply("1")
+    churn.until_serves("1")
+    where = ("--kubeconfig", str(crds.kubeconfig), "-n", site.server.namespace)
+    words = [sys.executable, "-m", "pointsman", "status", churn.name, "--watch", "-o", "json", *where]
+    with subprocess.Popen(  # noqa: S603  our own program
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "operator"},
+        cwd=ROOT,
+    ) as watching:
+        try:
+            assert watching.stdout is not None
+            seen = map(json.loads, watching.stdout)
+            assert next(seen)["stable"]["version"] == "1"
+            churn.apply("2")
+            phases = []
+            for shown in seen:
+                phase = shown.get("rollout", {}).get("phase")
+                phases += [phase] if phase and phase not in phases else []
+                if phase == "AwaitingApproval":
+                    break
+            assert phases[-2:] == ["Canary", "AwaitingApproval"]
+        finally:
+            watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
+    assert (watching.returncode, said) == (130, "")
+
+
+def test_somebody_without_rights(crds: Cluster, site: Site, tmp_path: Path) -> None:
+    config = yaml.safe_load(crds.kubeconfig.read_text(encoding="utf-8"))
+    token = crds.kubectl("create", "token", "default", "-n", site.server.namespace)
+    config["users"][0]["user"] = {"token": token.strip()}
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    for words in (["get"], ["status", "churn"], ["abort", "churn"], ["lint", "--server", str(ROOT / "examples")]):
+        result = CliRunner().invoke(app, [*words, "--kubeconfig", str(file), "-n", site.server.namespace])
+        assert (result.exit_code, result.stdout) == (3, ""), result.output
+        assert " says no: " in result.stderr
+        assert "is forbidden: User" in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
 def test_what_is_not_there(pointsman: Pointsman, site: Site) -> None:

@@ -14,7 +14,9 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from pointsman.cli import showing
 from pointsman.cli.command import app
+from pointsman.cli.session import Place
 
 Answer = Callable[[str], tuple[int, Any]]
 """From a path to status and body."""
@@ -150,6 +152,27 @@ def test_nothing_is_there_yet(answer: Answer, tmp_path: Path) -> None:
         assert json.loads(everywhere.stdout) == {"rollouts": []}
     finally:
         api.close()
+
+
+def model(name: str) -> Any:
+    return {
+        "kind": "ModelDeployment",
+        "metadata": {"namespace": "ml", "name": name, "creationTimestamp": "2026-11-09T10:00:00Z"},
+        "spec": {"model": {"version": "7"}},
+    }
+
+
+@pytest.mark.parametrize(
+    "api", [lambda _path: listed(model("churn"), model("checkout"), model("fraud"))], indirect=True
+)
+def test_a_shell_is_offered_the_models(api: Api, tmp_path: Path) -> None:
+    place = Place(kubeconfig=str(kubeconfig(tmp_path, api.host)))
+    assert showing.names(place, "ch") == ["checkout", "churn"]
+
+
+@pytest.mark.parametrize("api", [lambda _path: status(403, MAY_NOT)], indirect=True)
+def test_a_shell_is_offered_nothing_where_the_cluster_says_no(api: Api, tmp_path: Path) -> None:
+    assert showing.names(Place(kubeconfig=str(kubeconfig(tmp_path, api.host))), "ch") == []
 
 
 KUBECONFIGS = {

@@ -69,3 +69,11 @@ def test_the_shell_completes(typed: str, offered: str) -> None:
         COMP_CWORD=str(len(words) - 1),
     )
     assert offered in said.stdout.split(), said
+
+
+@pytest.mark.parametrize(("words", "offered"), [(["pro"], ["promote", ":4"]), (["get", "-o", "y"], ["yaml", ":4"])])
+def test_kubectl_completes(words: list[str], offered: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["scripts"]["kubectl_complete-pointsman"] == "pointsman.cli:plugin_completion"
+    code = f"import sys; sys.argv = ['', *{words}]; from pointsman.cli import plugin_completion; plugin_completion()"
+    assert python("-c", code).stdout.split() == offered

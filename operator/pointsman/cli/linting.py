@@ -10,7 +10,8 @@ import typer
 from pointsman.cli import documentfile, documents, judging
 from pointsman.cli.documentfile import Document
 from pointsman.cli.faults import InputError
-from pointsman.cli.judging import Judgement, Mistake, Surroundings
+from pointsman.cli.judging import Judgement, Surroundings
+from pointsman.cli.mistakes import Mistake
 from pointsman.cli.outputs import Shown
 
 

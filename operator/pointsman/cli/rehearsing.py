@@ -10,8 +10,9 @@ from pointsman.api.modelruntime import ModelRuntimeSpec
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.cli import judging, linting
 from pointsman.cli.documentfile import Document
-from pointsman.cli.judging import Judgement, Mistake, Surroundings, mistake
+from pointsman.cli.judging import Judgement, Surroundings
 from pointsman.cli.linting import Verdict
+from pointsman.cli.mistakes import Mistake, mistake
 from pointsman.cli.session import Place, Session, run
 from pointsman.cluster.answers import Missing, Refused
 from pointsman.cluster.cache import Change

@@ -58,15 +58,23 @@ class Session:
         return found, deployments.resource_version, revisions.resource_version
 
     async def versions(self, name: str) -> AsyncIterator[Model]:
-        """The model as it is, and again whenever it or one of its revisions has changed; a watch that ends begins anew."""
+        """The model as it is, and again whenever it or one of its revisions has changed.
+
+        A watch that ends begins anew, and a cluster that has answered once is waited for.
+        """
+        seen = await self._seen(name)
         while True:
-            try:
-                found, deployment, revisions = await self._seen(name)
-            except Retryable:
-                await asyncio.sleep(_AGAIN)
-                continue
+            found, deployment, revisions = seen
             yield found
             await self._change(name, deployment, revisions)
+            seen = await self._seen_again(name)
+
+    async def _seen_again(self, name: str) -> tuple[Model, str, str]:
+        while True:
+            try:
+                return await self._seen(name)
+            except Retryable:
+                await asyncio.sleep(_AGAIN)
 
     async def _change(self, name: str, deployment: str, revisions: str) -> None:
         bells = [

@@ -18,7 +18,6 @@ _CLUSTER: Final = "Which cluster"
 _WAITING: Final = "Waiting"
 
 
-
 def _names(asked: typer.Context, incomplete: str) -> list[str]:
     """The ModelDeployments that begin so: what a shell offers."""
     from pointsman.cli import showing  # noqa: PLC0415  only what a command needs is loaded

@@ -24,6 +24,7 @@ from pointsman.errors import Terminal
 
 POOL = 32  # connections; without a limit a restart with thousands of objects trips the API server's max-in-flight
 _AGENT = "pointsman"
+_MISREAD = (AttributeError, KeyError, TypeError, ValueError)  # of what loads a file that is no kubeconfig
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -82,7 +83,7 @@ async def connect_as_person(kubeconfig: str | None, context: str | None, *, agen
             namespace = own_namespace()
         else:
             raise Terminal(f"there is no kubeconfig {path}: set --kubeconfig or KUBECONFIG")
-    except (config.ConfigException, OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as failure:
+    except (config.ConfigException, OSError, yaml.YAMLError, *_MISREAD) as failure:
         raise Terminal(f"the kubeconfig {path} cannot be used: {' '.join(str(failure).split())}") from failure
     client = ApiClient(configuration)
     client.user_agent = agent
