@@ -273,6 +273,16 @@ MISTAKES = (
         alone=False,
     ),
     Mistake(
+        title="A route of one's own that does not say whose it is",
+        text="traffic: {routeRef: {name: NAME}}  # <--",
+        says=(
+            "spec.traffic.routeRef: there is no HTTPRoute NAME in NAMESPACE that has the label `pointsman.dev/deployment: NAME`"
+            " and is not Pointsman's own: write that label into the route of yours that this model may switch"
+        ),
+        by="RouteNotFound",
+        alone=False,
+    ),
+    Mistake(
         title="A field of the container with a typing error",
         text="template: {spec: {containers: [{name: model, imagePullPolcy: Always}]}}  # <--",
         says="the API server refuses what this spec renders to: ",

@@ -28,6 +28,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the checks do not depend on it
 class Surroundings:
     """What the manifests meet in a cluster; by default none is known, and everything they name is taken to be there.
 
+    routes    of the users' own, by the ModelDeployment that names one
     complete  whether what is not here is not there either
     """
 
@@ -35,6 +36,7 @@ class Surroundings:
     policies: Mapping[str, RolloutPolicySpec] = field(default_factory=dict)
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
     holders: Mapping[tuple[str, str], Holder] = field(default_factory=dict)
+    routes: Mapping[tuple[str, str], Json] = field(default_factory=dict)
     complete: bool = False
     settings: Settings = field(
         default_factory=lambda: Settings(
@@ -150,11 +152,11 @@ def _observed(
         policies=policies,
         gateways=around.gateways,
         holder=around.holders.get((where, document.name)),
-        users_route=_users_route(deployment),
+        users_route=around.routes.get((where, document.name)) if around.complete else _pretended_route(deployment),
     )
 
 
-def _users_route(deployment: Deployment) -> Json | None:
+def _pretended_route(deployment: Deployment) -> Json | None:
     """The route that `routeRef` names, taken to be there and to be as it should."""
     traffic = deployment.spec.traffic
     if traffic is None or traffic.route_ref is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pointsman.api.modelruntime import ModelRuntimeSpec
+from pointsman.api.names import DEPLOYMENT, MANAGED_BY, MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.cli import judging, linting
 from pointsman.cli.documentfile import Document
@@ -23,6 +25,7 @@ from pointsman.cluster.kinds import (
     MODEL_RUNTIME,
     POD,
     ROLLOUT_POLICY,
+    ROUTE,
     WORKLOAD,
     Json,
     Kind,
@@ -89,6 +92,7 @@ async def surroundings(session: Session, documents: Iterable[Document], *, gatew
         policies={one["metadata"]["name"]: RolloutPolicySpec.model_validate(one["spec"]) for one in policies.items},
         gateways=gateways,
         holders=_holders(session, documents, models),
+        routes=await _routes(session, documents),
         complete=True,
         settings=replace(Surroundings().settings, gateway_metrics=gateway_metrics or None),
     )
@@ -156,6 +160,29 @@ async def _pods(session: Session, document: Document, target: Target) -> AsyncIt
             await session.client.rehearse(obj, namespace)
         except Refused as refusal:
             yield str(refusal)
+
+
+async def _routes(session: Session, documents: Iterable[Document]) -> Mapping[tuple[str, str], Json]:
+    """The users' own routes that a ModelDeployment may switch, by its name: from the files, or else what is there."""
+    written = {(one.namespace or session.namespace, one.name): one.value for one in documents if one.kind == ROUTE.name}
+    found: dict[tuple[str, str], Json] = {}
+    for document in documents:
+        name, namespace = _route_named(document), document.namespace or session.namespace
+        if name is not None:
+            with contextlib.suppress(Missing):
+                route = written.get((namespace, name)) or await session.client.get(ROUTE, namespace, name)
+                labels = route["metadata"].get("labels") or {}
+                if labels.get(DEPLOYMENT) == document.name and labels.get(MANAGED_BY) != MANAGER:
+                    found[namespace, document.name] = route
+    return found
+
+
+def _route_named(document: Document) -> str | None:
+    """The route of a user's that a ModelDeployment names; whatever else is written there is told elsewhere."""
+    here: Any = document.value if document.kind == MODEL_DEPLOYMENT.name else None
+    for key in ("spec", "traffic", "routeRef", "name"):
+        here = here.get(key) if isinstance(here, dict) else None
+    return here if isinstance(here, str) else None
 
 
 async def _optional(session: Session, kind: Kind) -> tuple[Json, ...]:
