@@ -124,6 +124,7 @@ def operating(cluster: Cluster, http: httpx.Client, log: Path, source: Source = 
         namespaces=namespace,
         lease_namespace=namespace,
         prometheus_url=prometheus.url,
+        **({} if source is not TODAYS else {"inspector_image": "registry.example.com/pointsman:1"}),
     )
     operator.start()
     yield Site(cluster, server, namespace, routes, models, prometheus, operator)

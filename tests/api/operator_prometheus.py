@@ -115,8 +115,8 @@ class Prometheus:
             samples = [self._sample(pod, at, f"{at:.3f}") for pod in self._models.pods()]
         elif query == "vector(1)" or query.startswith("count(up{"):
             samples = [{"metric": {}, "value": [at, "1"]}]
-        elif query.startswith("sum by (") and MISSPELT in query:
-            samples = []
+        elif query.startswith("sum by (") and (MISSPELT in query or "pointsman_inspector_info" in query):
+            samples = []  # inspectors are no processes here
         else:
             raise AssertionError(f"the table has no answer to {query}")
         return _vector(samples) if self._fault is None else self._fault(samples)

@@ -132,6 +132,7 @@ REVISION = ModelRevisionStatus(
         for number in range(1, 11)
     ],
     evidence="x" * EVIDENCE_LIMIT,
+    drift="x" * EVIDENCE_LIMIT,
     looked_at=AT,
 )
 
