@@ -167,9 +167,18 @@ def test_taking_back_survives_a_crash_at_every_write() -> None:
     assert world.run(600, until=lambda w: w.outcomes[-1][1] == "RolledBack")
     forks, world.forks = world.forks, None
     assert len(forks) > 3
+    taken, two = 0, world.revision("2")
     for fork in forks[-12:]:
+        if fork.shares().get(two, 0) == 0:
+            taken += 1
+            fork.watchers.append(lambda w: _has_nothing(w, two))
         assert fork.run(600, until=lambda w: w.serves == "1" and w.status.rollout is None), fork.status
         assert fork.outcomes == [("2", "Promoted", "Proven"), ("2", "RolledBack", "PredictionDrift")]
+    assert taken > 1
+
+
+def _has_nothing(world: World, revision: str) -> None:
+    assert world.shares().get(revision, 0) == 0, "it was taken back, and gets traffic again"
 
 
 def test_a_rollout_takes_the_mirror_and_gives_it_back() -> None:
