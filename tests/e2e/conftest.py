@@ -1,10 +1,11 @@
-"""What the end-to-end tests share: the operator installed by Helm from this checkout, and a namespace with models."""
+"""What the end-to-end tests share: the operator installed by Helm from this checkout, a namespace with models, and users."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from hack.cluster import clients, containerfile, images
 from hack.cluster.fixtures import WholeCluster
-from hack.demo import models, place
+from hack.demo import load, models, place, sight
 
 CHART = place.ROOT / "charts" / "pointsman"
 NAMESPACE = "e2e"
@@ -59,6 +60,34 @@ class Installed:
         """The ModelDeployment as soon as its version serves."""
         return self.until(name, lambda found: condition(found, "UpToDate")["status"] == "True", seconds=120)
 
+    def gateway_requests(self) -> dict[str, int]:
+        """How many requests the gateway has sent to each Service of the tests' namespace that it knows now."""
+        where, which = "envoy-gateway-system", "gateway.envoyproxy.io/owning-gateway-name=models"
+        found = json.loads(self.cluster.kubectl("get", "pods", "-n", where, "-l", which, "-o", "json"))
+        (envoy,) = [pod["metadata"]["name"] for pod in found["items"]]
+        stats = f"/api/v1/namespaces/{where}/pods/{envoy}:19001/proxy/stats/prometheus?filter=upstream_rq_total"
+        return sight.requests_by_service(self.cluster.kubectl("get", "--raw", stats), NAMESPACE)
+
+    async def while_users_ask(
+        self, name: str, work: Callable[[], Awaitable[None]], *, rate: float, bodies: Sequence[bytes] = ()
+    ) -> load.Generator:
+        """Do something while users ask a model so many times a second; what they got."""
+        url = f"http://{self.cluster.gateway_address}/v2/models/{name}/infer"
+        async with load.client() as client:
+            users = load.Generator(client, url=url, host=host(name), bodies=bodies or models.requests(), rate=rate)
+            asking = asyncio.create_task(users.run())
+            try:
+                await work()
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        return users
+
+
+def host(name: str) -> str:
+    """The host name of a model behind the gateway."""
+    return f"{name}.e2e.example.com"
+
 
 def condition(deployment: Json, kind: str) -> Json:
     """A condition; Unknown where it was not written yet."""
@@ -92,12 +121,22 @@ def trained() -> dict[str, models.Model]:
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory, trained: dict[str, models.Model]) -> Path:
-    """A folder on this machine, which is the cluster's node: a model file, and one that fails on some rows under `failing`."""
+    """A folder on this machine, which is the cluster's node: a model file, and others below it.
+
+    `failing` fails on some rows; `wrong` answers some otherwise than `right`, of which `retrained` is an equal.
+    """
     folder = tmp_path_factory.mktemp("models")
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
     folder.parent.parent.chmod(0o755)
     (folder / "model.joblib").write_bytes(trained["v1"].file)
-    (folder / "failing").mkdir()
-    (folder / "failing" / "model.joblib").write_bytes(trained["v4"].file)
+    others = {
+        "failing": trained["v4"],
+        "right": trained["v2"],
+        "wrong": trained["v7"],
+        "retrained": models.retrained("v8", models.Cells.load()),
+    }
+    for name, model in others.items():
+        (folder / name).mkdir()
+        (folder / name / "model.joblib").write_bytes(model.file)
     return folder

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hack.demo import load, models
-from tests.e2e.conftest import NAMESPACE, Installed
+from tests.e2e.conftest import NAMESPACE, Installed, host
 from tests.e2e.test_storage import web_server
 
 pytestmark = pytest.mark.cluster
 
 NAME = "cells"
-HOST = "cells.e2e.example.com"
 RATE = 60.0  # requests a second
 
 
@@ -28,7 +26,10 @@ def modeldeployment(version: str, uri: str) -> dict[str, Any]:
         "spec": {
             "model": {"version": version, "format": {"name": "sklearn"}, "storageUri": uri},
             "replicas": 2,
-            "traffic": {"parentRefs": [{"name": "models", "namespace": "envoy-gateway-system"}], "hostnames": [HOST]},
+            "traffic": {
+                "parentRefs": [{"name": "models", "namespace": "envoy-gateway-system"}],
+                "hostnames": [host(NAME)],
+            },
             "rollout": {
                 "steps": [{"canary": {"percent": 50}, "hold": "10s"}],
                 "gates": [
@@ -47,18 +48,6 @@ def modeldeployment(version: str, uri: str) -> dict[str, Any]:
             },
         },
     }
-
-
-async def _while_users_ask(installed: Installed, work: Callable[[], Awaitable[None]]) -> load.Traffic:
-    """Do something while users ask; what they got."""
-    url = f"http://{installed.cluster.gateway_address}/v2/models/{NAME}/infer"
-    async with load.client() as client:
-        users = load.Generator(client, url=url, host=HOST, bodies=models.requests(), rate=RATE)
-        asking = asyncio.create_task(users.run())
-        await work()
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-    return users.traffic
 
 
 async def _until(installed: Installed, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -85,9 +74,9 @@ async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(installed: In
         assert found["status"]["stable"]["revision"] == revision
         assert loaded.items() <= installed.pods(revision=revision).items(), "a pod that had the model loaded is gone"
 
-    traffic = await _while_users_ask(installed, promote)
-    assert traffic.answered > 0
-    assert traffic.failed == 0, traffic
+    users = await installed.while_users_ask(NAME, promote, rate=RATE)
+    assert users.traffic.answered > 0
+    assert users.traffic.failed == 0, users.failures
 
     async def take_back() -> None:
         installed.apply(modeldeployment("3", uri.replace("/model.joblib", "/failing/model.joblib")))
@@ -97,5 +86,5 @@ async def test_a_good_version_is_promoted_and_a_bad_one_taken_back(installed: In
         assert found["status"]["stable"]["version"] == "2"
         assert "requests to the candidate failed" in last["message"]
 
-    await _while_users_ask(installed, take_back)
+    await installed.while_users_ask(NAME, take_back, rate=RATE)
     installed.cluster.kubectl("delete", "modeldeployment", NAME, "-n", NAMESPACE, "--timeout=60s")
