@@ -96,6 +96,10 @@ bench-inspector: venv  ## the inspector's figures beside their targets, between 
 	@$(PY) -m bench.inspector $(if $(QUICK),--quick); inspector=$$?; \
 	  $(PY) -m bench.drift --only agreement $(if $(QUICK),--quick); exit $$((inspector | $$?))
 
+.PHONY: bench-mirror
+bench-mirror: venv  ## what users notice of a mirror, in the whole cluster (QUICK=1: small sizes)
+	@$(PY) -m bench.mirror $(if $(QUICK),--quick)
+
 .PHONY: bench-drift
 bench-drift: venv  ## error rates and times of agreement, prediction drift and the drift detector beside theory (QUICK=1: small sizes)
 	@$(PY) -m bench.drift $(if $(QUICK),--quick)
