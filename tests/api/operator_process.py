@@ -17,7 +17,7 @@ from tests.api.operator_server import eventually
 
 _REPOSITORY = Path(__file__).parents[2]
 _LINE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-_STARTS_WITHIN = 30.0
+_STARTS_WITHIN = 60.0  # Python alone takes half of it on a machine that is busy with ten other clusters
 _ENDS_WITHIN = 30.0
 
 
