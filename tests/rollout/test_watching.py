@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,10 @@ WATCH: dict[str, Any] = {
     "meanTimeBetweenFalseAlarms": "24h",
     "tolerance": {"points": "3"},
 }
+RUNTIMES = {
+    "mlserver": {**MLSERVER, "protocol": "OpenInference"},
+    "vllm": {**MLSERVER, "formats": [{"name": "llm", "autoSelect": True}], "protocol": "OpenAI"},
+}
 OLDER = (0.15, 0.25, 0.25, 0.35)
 HIGHER = (0.25, 0.3, 0.2, 0.25)
 REFERENCE = {"reference": {"configMap": "churn-1-reference"}}
@@ -31,7 +36,7 @@ def watched(*, model: dict[str, Any] | None = None, **changes: Any) -> World:
     """A world whose first version serves and is watched."""
     spec = rollout(**{"watch": WATCH, "steps": STEPS, "compare": {"protocol": "OpenInference"}, **changes})
     spec = {**spec, "model": {**spec["model"], **(REFERENCE if model is None else model)}}
-    return serving(spec=spec, runtimes={"mlserver": MLSERVER}, rps=300.0)
+    return serving(spec=spec, runtimes=RUNTIMES, rps=300.0)
 
 
 def mirrored(world: World) -> dict[str, int]:
@@ -232,6 +237,21 @@ def test_the_mirror_goes_before_the_inspector(ends: Any, condition: tuple[str, s
     assert found == ([] if condition is None else [condition])
     gone = [kind for _, kind, name in world.writes if name in ("churn", of(world, "1"))]
     assert gone.index("apply HTTPRoute") < gone.index("delete Deployment")
+
+
+def test_bodies_are_read_as_the_runtime_of_the_version_that_serves_says() -> None:
+    """Not as that of the version which the spec names and which was refused."""
+    world = watched(compare={"features": ["/age"]}, gates=[])
+    world.spec, world.generation = {**world.spec, "runtime": "vllm"}, world.generation + 1
+    world.dirty = True
+    assert world.run(30, until=lambda w: w.status.rollout is not None)
+    assert world.status.candidate is not None
+    world.annotate("abort", f"{world.status.candidate.revision}/1")
+    assert world.run(60, until=lambda w: w.status.rollout is None)
+    world.run(20)
+    (name,) = inspectors(world)
+    container = world.found("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]
+    assert json.loads(container["env"][0]["value"])["protocol"] == "OpenInference"
 
 
 def test_a_spec_that_is_refused_changes_nothing_that_is_watched() -> None:

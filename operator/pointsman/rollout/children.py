@@ -272,9 +272,10 @@ def _inspector(draft: Draft, revision: str, into: list[Write]) -> None:
     """The inspector of a revision: of the candidate, or of the version that serves alone."""
     observed, settings = draft.facts.observed, draft.facts.observed.settings
     spec, policy = draft.facts.spec(revision), draft.policy or draft.facts.policy
-    if spec is None or draft.stable is None or policy.fields.compare is None or settings.inspector_image is None:
-        return
     compared = draft.candidate is not None and draft.rollout is not None
+    compare = policy.fields.compare if compared else draft.facts.compare(revision)
+    if spec is None or draft.stable is None or compare is None or settings.inspector_image is None:
+        return
     watching = draft.watching
     inspection = inspector.Inspection(
         namespace=observed.deployment.namespace,
@@ -283,7 +284,7 @@ def _inspector(draft: Draft, revision: str, into: list[Write]) -> None:
         stable=draft.stable,
         candidate=revision if compared else None,
         model=spec.model,
-        compare=policy.fields.compare,
+        compare=compare,
         slices=next((gate.slices for gate in policy.gates if gate.slices is not None), None) if compared else None,
         tolerance=None if watching is None else watching.tolerance,
         warmup=policy.warmup_requests if compared else 0,

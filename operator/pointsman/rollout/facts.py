@@ -8,9 +8,11 @@ from functools import cached_property
 
 from pointsman.api import names
 from pointsman.api.autoscaling import Autoscaling
+from pointsman.api.comparison import Compare
 from pointsman.api.modeldeployment import Model, Traffic
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus, RuntimeRef
 from pointsman.api.modelruntime import Metrics
+from pointsman.api.rolloutpolicy import RolloutFields
 from pointsman.render.users_route import Place
 from pointsman.rollout import acceptance, arms
 from pointsman.rollout import policy as policies
@@ -46,9 +48,21 @@ class Facts:
         """The policy that the spec asks for; of a spec that is refused, as far as it can be read."""
         if isinstance(self.found, Target):
             return policies.resolve(self.found.fields)
+        return policies.resolve(policies.effective(*self._written, None))
+
+    @property
+    def _written(self) -> tuple[RolloutFields | None, RolloutFields | None]:
+        """What the ModelDeployment says itself, and the policy that it names, if that is there."""
         inline = self.observed.deployment.spec.rollout
         named = None if inline is None or inline.policy is None else self.observed.policies.get(inline.policy)
-        return policies.resolve(policies.effective(inline, named, None))
+        return inline, named
+
+    def compare(self, revision: str) -> Compare | None:
+        """How the bodies of a revision that serves alone are read: as the policy says, else as its own runtime does."""
+        spec = self.spec(revision)
+        runtime = None if spec is None or spec.runtime is None else self.observed.runtimes.get(spec.runtime.name)
+        protocol = None if runtime is None else runtime.spec.protocol
+        return policies.effective(*self._written, None, protocol).compare
 
     @property
     def autoscaling(self) -> Autoscaling | None:
