@@ -17,6 +17,7 @@ REPORT, PICTURE = ROOT / "demo-report.json", ROOT / "docs" / "rollouts.svg"
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 860, 62, 200, 250, 34
 LABELS: Final = 8
+THIN: Final = 20  # percent, where no share is known
 HEIGHT_OF_ALL: Final = 34  # of 100 %, in pixels
 COLOURS: Final = {"Promoted": "#1a7f37", "RolledBack": "#cf222e", "Aborted": "#9a6700"}
 MIRRORED: Final = "#8250df"
@@ -38,16 +39,22 @@ class Scale:
 
 def picture(rows: list[Json]) -> str:
     """The SVG: a line a version, its share of the requests over time, and how it ended. It fits light and dark pages."""
-    tried = [row for row in rows if row["outcome"] in COLOURS and row["course"]]
+    tried = [row for row in rows if row["outcome"] in COLOURS]
     if not tried:
-        raise ValueError("the report has no rollout with its course: run `make demo` first")
+        raise ValueError("the report has no rollout: run `make demo` first")
+    courses = all(row.get("course") for row in tried)
+    legend = (
+        "share of the requests over time (height: 100 %)"
+        if courses
+        else "from kubectl apply (of the abort: annotate) to the decision"
+    )
     scale = Scale(max(_ended(row) for row in tried))
     height = TOP + ROW * len(tried) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-family="system-ui, sans-serif" font-size="12">',
         "<title>What became of each version of the demo</title>",
         "<style>text { fill: #57606a } .name { font-weight: 600 } @media (prefers-color-scheme: dark) { text { fill: #9198a1 } }</style>",
-        f'<text x="{LEFT}" y="16">share of the requests over time (height: 100 %)</text>',
+        f'<text x="{LEFT}" y="16">{legend}</text>',
         *(part for number, row in enumerate(tried) for part in _row(row, TOP + ROW * number, scale)),
         *_axis(scale, TOP + ROW * len(tried)),
         "</svg>",
@@ -71,20 +78,22 @@ def _row(row: Json, top: float, scale: Scale) -> Iterator[str]:
     yield f'<line x1="{end:.1f}" y1="{base - HEIGHT_OF_ALL}" x2="{end:.1f}" y2="{base}" stroke="{colour}" stroke-dasharray="2 2"/>'
     gate = f" by {row['gate']}" if row["gate"] else ""
     yield f'<text class="name" x="{WIDTH - RIGHT + 12}" y="{top + 24}" style="fill:{colour}">{WORDS[row["outcome"]]}{escape(gate)}</text>'
-    users = f"{row['candidateRequests']:,} requests to it, {row['failedRequests']:,} of users failed"
+    users = f"{row['candidateRequests']:,} requests to it, {row['failedRequests']:,} failed for users"
     yield f'<text x="{WIDTH - RIGHT + 12}" y="{top + 39}">{users}</text>'
 
 
 def _spans(row: Json) -> Iterator[tuple[float, float, float, float]]:
-    """From, to, share, mirrored share; with the end of a promotion the rollout is gone from status, and its share with it."""
-    course = row["course"][:-1] if row["outcome"] == "Promoted" and not any(row["course"][-1][1:]) else row["course"]
+    """From, to, share, mirrored share; of a row without a course a line as long as it took."""
+    course = row.get("course") or [[0, THIN, 0]]
+    if row["outcome"] == "Promoted" and not any(course[-1][1:]):
+        course = course[:-1]  # with the end of a promotion the rollout is gone from status, and its share with it
     for (begin, percent, mirrored), following in zip(course, [*course[1:], None], strict=True):
         yield begin, _ended(row) if following is None else following[0], percent, mirrored
 
 
 def _ended(row: Json) -> float:
     """When the last share began, or when it was decided."""
-    return float(max(row["seconds"], row["course"][-1][0]))
+    return float(max(row["seconds"], (row.get("course") or [[0]])[-1][0]))
 
 
 def _axis(scale: Scale, top: float) -> Iterator[str]:

@@ -31,8 +31,13 @@ def test_every_share_is_a_bar_and_what_serves_alone_is_left_out() -> None:
     assert bars == [6.8, 2.0, 17.0, 34.0]  # 20 % mirrored, 5 % (at least two pixels), 50 %, 100 %
     texts = [text.text for text in drawn.iter(f"{SVG}text")]
     assert "promoted" in texts
-    assert "1,200 requests to it, 0 of users failed" in texts
+    assert "1,200 requests to it, 0 failed for users" in texts
     assert "v1" not in texts
+
+
+def test_a_row_without_its_course_is_a_line() -> None:
+    drawn = ET.fromstring(picture([{**ROWS[1], "course": []}]))  # noqa: S314 - made by us
+    assert [float(bar.attrib["width"]) for bar in drawn.iter(f"{SVG}rect")] == [410.0]
 
 
 def test_a_report_without_a_rollout_is_a_sentence() -> None:
