@@ -318,10 +318,10 @@ class Surroundings(ABC):
 
     def _replayed(self, watch: Watch, signal: str) -> Answered:
         """What the inspector of the candidate counts."""
-        found = [(name, seen) for name, seen in self.replays.items() if watch.candidate in seen.failed]
-        if not found:
+        name, both = names.inspector(watch.candidate), {watch.stable, watch.candidate}
+        seen = self.replays.get(name)
+        if seen is None or not self.ready(name) or not both <= seen.scores.keys():
             return NoData("Prometheus has no target for the inspector")
-        ((name, seen),) = found
         arms = []
         for revision in (watch.stable, watch.candidate):
             buckets = seen.buckets[revision]
@@ -367,7 +367,8 @@ class Surroundings(ABC):
         """With what the inspector of the candidate counts by tenant."""
         if not isinstance(counts, Counts):
             return counts
-        ((name, seen),) = [(name, seen) for name, seen in self.replays.items() if watch.candidate in seen.failed]
+        name = names.inspector(watch.candidate)
+        seen = self.replays[name]
         slices = {
             tenant: ArmCounts(
                 pods={name: PodCount(started=seen.started.timestamp(), cells=cells)}, newest=self.now, series=1
