@@ -216,7 +216,7 @@ def test_some_namespaces_with_a_role_in_each(site: Site, before: Source) -> None
         model = site.model("churn")
         model.apply("1")
         model.until_serves("1")
-        assert unseen.status == {}
+        assert "conditions" not in unseen.status
         account = f"--as=system:serviceaccount:{NAMESPACE}:pointsman"
         for what in ("list deployments", "get secrets", "create services"):
             assert not allowed(site, *what.split(), account, "--namespace=elsewhere"), what
