@@ -73,6 +73,7 @@ async def _set(scene: Stage, place: Place, trained: list[models.Model]) -> None:
     await scene.install(place.values)
     say("  publishing the model files on a web server in the cluster")
     await scene.publish(trained, image=place.python)
+    await scene.apply_reference(models.reference())
     await scene.apply_policy()
 
 
@@ -98,6 +99,8 @@ async def _chapter(play: Play, chapter: Chapter) -> Row:
         return await play.first(chapter)
     if chapter.outcome == "Aborted":
         return await play.abort(chapter)
+    if chapter.drifts:
+        await play.drift(chapter, models.rescanned())
     return await play.rollout(chapter)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hack.demo.models import TEXTURE
+
 Outcome = Literal["Serving", "Promoted", "RolledBack", "Aborted"]
 
 
@@ -19,6 +21,7 @@ class Chapter:
         gate: the gate that has to decide; empty where none may.
         reason: the reason that has to stand in the history; empty where any will do.
         policy: the RolloutPolicy that it is rolled out by.
+        drifts: what the operator has to say has drifted before the version comes; empty: nothing does.
         unseen: whether no request of a user may have reached it.
         patience: seconds after which the demo gives up on it.
     """
@@ -30,6 +33,7 @@ class Chapter:
     reason: str = ""
     policy: str = "demo"
     unseen: bool = False
+    drifts: str = ""
     patience: float = 180
 
 
@@ -45,7 +49,17 @@ STORY = (
         "answers quickly, never fails, and wrongly: no user sees it",
         "RolledBack",
         gate="answers",
-        policy="demo-shadow",
+        policy="demo-careful",
         unseen=True,
+    ),
+    Chapter(
+        "v8", "the same answers: copies, a share, everything; then it is watched", "Promoted", policy="demo-careful"
+    ),
+    Chapter(
+        "v9",
+        "comes while the world changes, and is not blamed",
+        "Promoted",
+        policy="demo-careful",
+        drifts=f"/inputs/0/data/{TEXTURE}",
     ),
 )

@@ -70,6 +70,10 @@ class Generator:
         ordered = sorted(self._recent)
         return ordered[len(ordered) // 2] if ordered else None
 
+    def ask_for(self, bodies: Sequence[bytes]) -> None:
+        """Send other requests from now on."""
+        self._bodies = bodies
+
     async def run(self) -> None:
         """Send until cancelled; then wait for the answers still on their way."""
         started, begun = time.monotonic(), 0

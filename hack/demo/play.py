@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -49,6 +49,7 @@ class Play:
     counts: dict[str, int] = field(default_factory=dict)  # requests by revision: the largest number seen
     revisions: dict[str, str] = field(default_factory=dict)  # version -> revision
     course: list[Moment] = field(default_factory=list)  # of the version that is played
+    drifted: str = ""  # what the operator said last of what has drifted
     _counted_at: float = 0.0
     _scene: tuple[Chapter, float, Traffic] | None = None
     _load: asyncio.Task[None] | None = None
@@ -70,6 +71,16 @@ class Play:
         row = await self._row(chapter, end, time.monotonic() - begun, before)
         await self._settle(chapter)
         return row
+
+    async def drift(self, chapter: Chapter, bodies: Sequence[bytes]) -> None:
+        """Let users ask for something else, until the operator says that inputs drifted."""
+        self._scene = (chapter, time.monotonic(), self.users.traffic)
+        self.view.say("From now on another scanner measures the cells: it finds more texture.")
+        begun = time.monotonic()
+        self.users.ask_for(bodies)
+        await self._until(chapter, lambda: chapter.drifts in self.state.drifted)
+        self.drifted = self.state.drifted
+        self.view.say(f"After {time.monotonic() - begun:.0f} s the operator says: {self.drifted}")
 
     async def abort(self, chapter: Chapter) -> Row:
         """A version that a person stops while there is no Prometheus."""
@@ -195,4 +206,5 @@ class Play:
             candidate_requests=self._requests(chapter),
             failed_requests=self.users.traffic.since(before).failed,
             course=tuple(self.course),
+            drifted=self.drifted if chapter.drifts else "",
         )

@@ -40,6 +40,7 @@ class Row:
         failed_requests: requests of users in that time that were not answered with 200, whoever answered.
         message: the verdict's own words.
         course: the shares that it had, as they changed.
+        drifted: what the operator says has drifted meanwhile, if anything should.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Row:
     failed_requests: int
     message: str
     course: tuple[Moment, ...] = ()
+    drifted: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in the file."""
@@ -63,6 +65,7 @@ class Row:
             "failedRequests": self.failed_requests,
             "message": self.message,
             "course": [[it.seconds, it.percent, it.mirrored] for it in self.course],
+            **({"drifted": self.drifted} if self.drifted else {}),
         }
 
 
@@ -75,6 +78,8 @@ def faults(chapter: Chapter, row: Row) -> list[str]:
         found.append(f"{row.version} should have ended as {expected}, and ended as {got}: {row.message}")
     if chapter.unseen and row.candidate_requests:
         found.append(f"No user should have seen {row.version}, and {row.candidate_requests} requests were sent to it.")
+    if chapter.drifts not in row.drifted:
+        found.append(f"{chapter.drifts} should have drifted, and the operator says: {row.drifted or 'nothing'}")
     if chapter.gate != "errors" and row.failed_requests:
         found.append(f"{row.failed_requests} requests of users failed while {row.version} was on trial; none should.")
     return found
@@ -96,6 +101,7 @@ def row(
     candidate_requests: int,
     failed_requests: int,
     course: tuple[Moment, ...] = (),
+    drifted: str = "",
 ) -> Row:
     """The row of a version that ended."""
     return Row(
@@ -108,6 +114,7 @@ def row(
         failed_requests=failed_requests,
         message=end.message,
         course=course,
+        drifted=drifted,
     )
 
 
@@ -133,7 +140,8 @@ def table(rows: Sequence[Row], chapters: Sequence[Chapter]) -> RenderableType:
         numbers = (f"{it.seconds:.1f}", str(it.candidate_requests), str(it.failed_requests))
         outcome = Text(it.outcome, style=_COLOURS.get(it.outcome, ""))
         shown.add_row(it.version, outcome, it.gate or "-", *numbers)
-        words.add_row(it.version, Text.assemble((titles[it.version], "bold"), "\n", it.message))
+        said = "\n".join(part for part in (it.message, it.drifted) if part)
+        words.add_row(it.version, Text.assemble((titles[it.version], "bold"), "\n", said))
     legend = Text(
         "seconds: from `kubectl apply` (of the abort: from `kubectl annotate`) to the decision; requests: those that the gateway"
         " sent to the version on trial; failed: those of all users in that time that were not answered with 200"

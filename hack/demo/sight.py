@@ -47,6 +47,7 @@ class State:
     message: str = ""
     ready: bool = False
     blind: str = ""  # why not every required gate has fresh data, where that is so
+    drifted: str = ""  # what left its norm, in the operator's words
     gates: tuple[Gate, ...] = ()
 
 
@@ -75,6 +76,7 @@ def state(deployment: Json, revision: Json | None) -> State:
         message=rollout.get("message", "") or _words(status, "UpToDate"),
         ready=_condition(status, "Ready").get("status") == "True",
         blind=_words(status, "Observed") if _condition(status, "Observed").get("status") == "False" else "",
+        drifted=_words(status, "Drifted") if _condition(status, "Drifted").get("status") == "True" else "",
         gates=_gates(revision),
     )
 

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import ssl
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -17,8 +19,8 @@ import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
-from hack.cluster import clients
-from hack.demo.models import Model
+from hack.cluster import clients, shell
+from hack.demo.models import TEXTURE, Model
 from hack.demo.sight import Json, requests_by_service
 
 NAMESPACE = "pointsman-demo"
@@ -29,7 +31,7 @@ OPERATOR_NAMESPACE = "pointsman"
 ABORT = "pointsman.dev/abort"
 
 _HERE = Path(__file__).with_name("manifests")
-_POLICIES = {"demo": "policy.yaml", "demo-shadow": "policy-shadow.yaml"}
+_POLICIES = {"demo": "policy.yaml", "demo-careful": "policy-careful.yaml"}
 _CHART = Path(__file__).parents[2] / "charts" / "pointsman"
 _GROUP = "/apis/pointsman.dev/v1alpha1"
 _GATEWAY_PODS = "/api/v1/namespaces/envoy-gateway-system/pods"
@@ -98,6 +100,26 @@ class Stage:
             Template((_HERE / "files.yaml").read_text()).substitute(image=image, sources=json.dumps(sources))
         )
         await self._kubectl("wait", "pod/files", f"--namespace={NAMESPACE}", "--for=condition=Ready", "--timeout=60s")
+
+    async def apply_reference(self, table: str) -> None:
+        """What the models were trained with, by the command that people use."""
+        features = f"mean texture=/inputs/0/data/{TEXTURE},mean smoothness=/inputs/0/data/{TEXTURE + 3}"
+        words = ("--features", features, "--predictions", "label=predict", "--configmap", "cells-reference")
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "train.csv"
+            file.write_text(table)
+            command = (sys.executable, "-m", "pointsman", "reference", "build", str(file), *words)
+            made = await asyncio.to_thread(shell.run, *command)
+        await asyncio.to_thread(
+            clients.kubectl,
+            self.kubeconfig,
+            "apply",
+            "--server-side",
+            f"--namespace={NAMESPACE}",
+            "-f",
+            "-",
+            stdin=made,
+        )
 
     async def apply_policy(self) -> None:
         """Apply the demo's RolloutPolicies."""

@@ -95,6 +95,16 @@ async def test_a_version_without_an_end_is_a_sentence() -> None:
     )
 
 
+async def test_the_world_changes_until_the_operator_says_so() -> None:
+    drifted = [{"type": "Drifted", "status": "True", "message": "the inputs drifted: /inputs/0/data/1"}]
+    here = playing(Script([status(), status(), status(conditions=drifted)]))
+    await here.drift(replace(SLOW, drifts="/inputs/0/data/1"), [b"other"])
+    assert here.drifted == "the inputs drifted: /inputs/0/data/1"
+    assert list(here.users._bodies) == [b"other"]
+    with pytest.raises(Disappointed):
+        await here.drift(replace(SLOW, drifts="/inputs/0/data/2", patience=0), [b"other"])
+
+
 async def test_an_abort_comes_when_the_version_has_served_and_the_operator_is_blind() -> None:
     blind = status(candidate=CANDIDATE, rollout=CANARY, conditions=BLIND)
     script = Script([TRIED, TRIED, TRIED, blind, ended("Aborted")], [{"cells-2": 1}, {"cells-2": 49}, {"cells-2": 50}])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOW = Chapter("v3", "slow", "RolledBack", gate="latency")
+DRIFTING = Chapter("v3", "slow, and not blamed", "RolledBack", gate="latency", drifts="/inputs/0/data/1")
 BROKEN = Chapter("v5", "broken", "RolledBack", reason="CandidateUnavailable", unseen=True)
 ROW = report.Row("v3", "RolledBack", "latency", "Harm", 41.23, 160, 0, "latency: 12 times as slow")
 UNAVAILABLE = report.Row("v5", "RolledBack", "", "CandidateUnavailable", 61.0, 0, 0, "not ready for 60 s")
@@ -30,6 +31,8 @@ def test_the_story_is_the_issues() -> None:
         ("v5", "RolledBack", ""),
         ("v6", "Aborted", ""),
         ("v7", "RolledBack", "answers"),
+        ("v8", "Promoted", ""),
+        ("v9", "Promoted", ""),
     ]
 
 
@@ -45,6 +48,8 @@ def test_the_story_is_the_issues() -> None:
         ),
         (SLOW, replace(ROW, gate="errors"), "ended as RolledBack by the gate errors: latency: 12 times as slow"),
         (SLOW, replace(ROW, failed_requests=3), "3 requests of users failed while v3 was on trial"),
+        (DRIFTING, replace(ROW, drifted="the inputs drifted: /inputs/0/data/1 over 23"), None),
+        (DRIFTING, ROW, "/inputs/0/data/1 should have drifted, and the operator says: nothing"),
         (BROKEN, replace(UNAVAILABLE, reason="CandidateCrashing"), "ended as RolledBack (CandidateCrashing)"),
         (BROKEN, replace(UNAVAILABLE, candidate_requests=1), "No user should have seen v5, and 1 requests were sent"),
     ],
@@ -89,5 +94,5 @@ def test_the_file_is_a_list_of_rows_each_with_the_policy_and_rate(tmp_path: Path
 
 def test_a_row_keeps_the_operators_words() -> None:
     end = End("RolledBack", "latency", "Harm", "12 times as slow")
-    row = report.row(SLOW, end, seconds=1.0, candidate_requests=2, failed_requests=3)
+    row = report.row(SLOW, end, seconds=1.0, candidate_requests=2, failed_requests=3, drifted="")
     assert (row.outcome, row.gate, row.reason, row.message) == ("RolledBack", "latency", "Harm", "12 times as slow")
