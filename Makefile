@@ -26,6 +26,10 @@ test: lint  ## everything: lint, types, import contracts, generated files, tests
 test-full: lint  ## the same with the long runs at full size
 	@POINTSMAN_FULL=1 $(PY) -m pytest
 
+.PHONY: test-argocd
+test-argocd: venv  ## a canary, a rollback and a revert in the real Argo CD, which is built first (7 min)
+	@POINTSMAN_FULL=1 $(PY) -m pytest tests/gitops/test_argo_cd.py
+
 .PHONY: test-fast
 test-fast: lint  ## lint and the tests that need no cluster
 	@$(PY) -m pytest -m "not bare and not cluster"
@@ -36,6 +40,7 @@ lint: venv  ## ruff, mypy --strict, import contracts and the generated files
 	@mypy
 	@lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }; rm -f .lint-imports.log
 	@$(PY) -m pointsman.api.crd crds --check && $(PY) -m pointsman.api.crd charts/pointsman/crds --check
+	@$(PY) -m hack.gitops.configmap --check
 
 .PHONY: generate
 generate: venv  ## write the generated files anew: CRDs, golden objects, and format the code
@@ -46,6 +51,7 @@ generate: venv  ## write the generated files anew: CRDs, golden objects, and for
 	@$(PY) -m tests.cli.views
 	@$(PY) -m tests.cli.reference
 	@$(PY) -m tests.mistakes.table
+	@$(PY) -m hack.gitops.configmap
 	@ruff check --quiet --fix . ; ruff format --quiet .
 
 .PHONY: lock

@@ -104,8 +104,11 @@ NODE_TOOLS = (
 ALL_TOOLS = BARE_TOOLS + NODE_TOOLS
 PROMTOOL = Tool("promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, FEWER_DRIVERS)
 MONITORING = Tool("prometheus-operator", {})
-TEST_TOOLS = (PROMTOOL, MONITORING)
-"""Of no cluster: by the first, tests know whether rules and queries are what Prometheus takes; the second has CRDs only."""
+LUA = Tool("lua", {"lua": "."})
+KSTATUS = Tool("kstatus", {"kstatus": "."})
+ARGO_CD = Tool("argo-cd", {"argocd": "github.com/argoproj/argo-cd/v3/cmd"})
+TEST_TOOLS = (PROMTOOL, MONITORING, LUA, KSTATUS, ARGO_CD)
+"""Of no cluster, built by the tests that need them: what Prometheus takes, Argo CD's Lua, Flux's kstatus, and Argo CD; the second has CRDs only."""
 
 
 def program(name: str) -> Path:

@@ -77,7 +77,7 @@ def test_kubernetes_is_told_its_version() -> None:
 
 
 def test_no_two_tools_make_the_same_program() -> None:
-    names = [name for tool in binaries.ALL_TOOLS for name in tool.packages]
+    names = [name for tool in (*binaries.ALL_TOOLS, *binaries.TEST_TOOLS) for name in tool.packages]
     assert sorted(names) == sorted(set(names))
 
 
