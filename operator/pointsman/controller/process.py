@@ -66,6 +66,7 @@ async def run(settings: Settings, decision: Decision) -> int:
             leadership = _leadership(settings, election)
             client = Client(api, tally, guard=leadership.check)
             operator = Operator(settings, client=client, decision=decision, reader=reader, metrics=metrics, pulse=pulse)
+            stack.callback(operator.sender.close)
             probes = Probes(pulse, metrics, settings.probes_port)
             stack.push_async_callback(probes.stop)
             await probes.start()
@@ -180,7 +181,6 @@ async def _work(operator: Operator, api: Any, leadership: Leadership, probes: Pr
         _log.info("stopped")
         return 0
     finally:
-        operator.sender.close()
         await _cancel(*everything)
 
 
