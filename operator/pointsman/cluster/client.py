@@ -129,6 +129,8 @@ class Client:
                     raise error(answer.status, dict(answer.headers), await answer.read())
                 await answer.content.readany()  # a change, whatever it is, or the end
             finally:
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()  # to say goodbye over TLS may outlast us
                 answer.close()
 
     async def probe(self, kind: Kind, namespace: str | None = None) -> None:
