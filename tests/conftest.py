@@ -70,8 +70,12 @@ class Admission:
         return stored
 
     def update_status(self, obj: Object) -> Object:
-        """Write the status of an existing object; what is stored then."""
-        answer = self.http.put(f"{self._collection(obj)}/{obj['metadata']['name']}/status", json=obj)
+        """Write the status of an existing object, whoever else has written it meanwhile; what is stored then."""
+        answer = self.http.patch(
+            f"{self._collection(obj)}/{obj['metadata']['name']}/status",
+            json={"status": obj["status"]},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
         assert answer.is_success, answer.text
         stored: Object = answer.json()
         return stored
