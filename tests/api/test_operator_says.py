@@ -66,13 +66,12 @@ def test_metrics_of_a_rollout_come_and_go_with_it(site: Site, model: Make) -> No
     churn.until_serves("1")
     churn.apply("2")
     churn.until_percent(20)
-    mine = f'name="{churn.name}",namespace="{site.server.namespace}"'
 
     def shown() -> dict[str, float]:
         return {
             name: value
             for name, value in site.operator.metrics().items()
-            if mine in name or f'name="{churn.name}"' in name
+            if f'name="{churn.name}"' in name and not name.startswith("pointsman_condition")
         }
 
     seen = eventually(shown, lambda found: any('verdict="Safe"' in name for name in found))
@@ -80,6 +79,7 @@ def test_metrics_of_a_rollout_come_and_go_with_it(site: Site, model: Make) -> No
     assert weight == 0.2
     assert {name.partition("{")[0] for name in seen} == {
         "pointsman_rollout_weight_ratio",
+        "pointsman_rollout_deadline_timestamp_seconds",
         "pointsman_gate_verdict",
         "pointsman_gate_harm_evidence",
         "pointsman_gate_safety_evidence",
@@ -91,5 +91,7 @@ def test_metrics_of_a_rollout_come_and_go_with_it(site: Site, model: Make) -> No
     churn.annotate("abort", f"{churn.revision('candidate')}/1")
     churn.until_ended("Aborted")
     eventually(shown, lambda found: not found)
+    said = [name for name in site.operator.metrics() if name.startswith("pointsman_condition") and churn.name in name]
+    assert any('type="UpToDate"' in name for name in said), "what is not as it should be is shown as long as it is so"
     aborted = 'pointsman_rollouts_ended_total{outcome="Aborted"}'
     eventually(lambda: site.operator.metrics()[aborted], lambda count: count == before + 1)
