@@ -106,7 +106,7 @@ async def test_what_it_is_told_is_refused_in_a_sentence() -> None:
     async with running(json.dumps(LEAST | {"attempts": 1})) as process:
         assert await ended(process) == (2, "POINTSMAN_INSPECTOR.attempts: there is no such field; leave it out\n")
     async with running(json.dumps(LEAST | {"reference": "/nowhere.json"})) as process:
-        assert "POINTSMAN_INSPECTOR.reference: [Errno 2] No such file" in (await ended(process))[1]
+        assert "POINTSMAN_INSPECTOR.reference: there is no file /nowhere.json" in (await ended(process))[1]
     async with running(None) as process:
         assert await ended(process) == (2, "POINTSMAN_INSPECTOR: set it to what docs/inspector.md describes\n")
 
