@@ -278,9 +278,7 @@ def main(
     options = Options(size="quick" if quick else "full", seed=seed)
     with find("local", keep=False) as place:
         found = asyncio.run(run(options, place))
-    figures.write(NAME, found)
-    figures.show(f"{NAME}, {options.size}, seed {seed}", found)
-    raise typer.Exit(int(any(one.holds is False for one in found)))
+    raise typer.Exit(int(figures.report(NAME, f"{options.size}, seed {seed}", found)))
 
 
 if __name__ == "__main__":

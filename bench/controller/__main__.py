@@ -35,9 +35,7 @@ def main(
         if name not in BENCHMARKS:
             raise typer.BadParameter(f"there is no benchmark {name!r}: write one of {', '.join(BENCHMARKS)}")
         found = asyncio.run(_measured(name, options))
-        figures.write(name, found)
-        figures.show(f"{name}, {options.size}, seed {seed}", found)
-        missed = missed or any(one.holds is False for one in found)
+        missed = figures.report(name, f"{options.size}, seed {seed}", found) or missed
     raise typer.Exit(int(missed))
 
 

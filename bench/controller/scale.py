@@ -62,6 +62,7 @@ async def _measured(count: int, options: Options) -> Measured:
         async with _operator(here) as operator:
             created, used = await _created(here, operator, names)
             await here.quiet(_SETTLED)
+            await _at_rest(operator)
             rest = options.of(quick=6.0, full=60.0)
             before, cpu = await _requests(operator), operator.cpu()
             await asyncio.sleep(rest)
@@ -153,6 +154,16 @@ async def _decided(operator: Program, count: int) -> None:
     async with asyncio.timeout(_LONGEST):
         while (await operator.metrics()).get(("pointsman_reconciles_total", "ok"), 0) < count + 2:  # noqa: ASYNC110  another process's
             await asyncio.sleep(0.05)
+
+
+async def _at_rest(operator: Program) -> None:
+    """Wait until it writes nothing any more: Events are posted a few a second, long after what they tell of."""
+    before, latest = -1, time.perf_counter()
+    async with asyncio.timeout(_LONGEST):
+        while time.perf_counter() - latest < _SETTLED:
+            if (now := _writes(await _requests(operator))) != before:
+                before, latest = now, time.perf_counter()
+            await asyncio.sleep(1.0)
 
 
 async def _requests(operator: Program) -> dict[tuple[str, ...], float]:

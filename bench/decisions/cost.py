@@ -73,7 +73,9 @@ def one_look(signal: Signal, rng: np.random.Generator) -> dict[str, float]:
         at = START + timedelta(seconds=10 * (look + 1))
         reading = Reading(at=at, gates={"it": _counts(signal, cells.tolist(), at)}, past={"it": before})
         began = time.process_time()
-        evidence = folding.fold(evidence, reading, policy=policy, asked=asked, elapsed=10.0 * look, now=at)
+        evidence = folding.fold(
+            folding.Look(evidence=evidence, reading=reading, policy=policy, asked=asked, elapsed=10.0 * look, now=at)
+        )
         folded = time.process_time()
         weighing.weigh(evidence, policy, asked, now=at)
         ended = time.process_time()

@@ -74,6 +74,13 @@ def show(title: str, figures: Iterable[Figure], console: Console | None = None) 
     (console or Console()).print(table)
 
 
+def report(name: str, how: str, figures: Sequence[Figure]) -> bool:
+    """Write and print them; whether a target is missed."""
+    write(name, figures)
+    show(f"{name}, {how}", figures)
+    return any(one.holds is False for one in figures)
+
+
 def _rounded(value: float) -> float:
     """Four digits: more would be noise."""
     return float(f"{value:.4g}")

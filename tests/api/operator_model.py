@@ -117,6 +117,14 @@ class Model:
         eventually(lambda: self.share(candidate), lambda share: share == percent, seconds)
         return status
 
+    def until_on_its_way(self) -> str:
+        """Version 1 serves, version 2 has 20 %; its revision."""
+        self.apply("1")
+        self.until_serves("1")
+        self.apply("2")
+        candidate: str = self.until_percent(20)["candidate"]["revision"]
+        return candidate
+
     def until_event(self, reason: str, *words: str) -> str:
         """The note of an Event with this reason and these words."""
 

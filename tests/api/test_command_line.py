@@ -43,18 +43,9 @@ def pointsman(crds: Cluster, site: Site) -> Pointsman:
     return run
 
 
-def on_its_way(churn: Model) -> str:
-    """Version 1 serves, version 2 has 20 %; its revision."""
-    churn.apply("1")
-    churn.until_serves("1")
-    churn.apply("2")
-    candidate: str = churn.until_percent(20)["candidate"]["revision"]
-    return candidate
-
-
 def test_what_is_shown_of_a_rollout(pointsman: Pointsman, model: Make) -> None:
     churn = model(rollout=QUICK | {"steps": [*QUICK["steps"][:1], {"canary": {"percent": 50}, "hold": "10m"}]})
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     churn.until_percent(50)
     (row,) = (line.split() for line in pointsman("get").splitlines() if line.startswith(churn.name))
     assert row[:8] == [churn.name, "1", "2", "50", "Canary", "2", "True", "InProgress"]
@@ -78,7 +69,7 @@ def test_what_is_shown_of_a_rollout(pointsman: Pointsman, model: Make) -> None:
 
 def test_abort_and_retry(pointsman: Pointsman, model: Make) -> None:
     churn = model(rollout=LONG)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     assert pointsman("abort", churn.name).startswith(
         f"{churn.name}: aborted: version 2 (attempt 1) gets no requests; version 1 (revision {churn.revision()}) serves"
     )
@@ -106,7 +97,7 @@ def test_approve_only_what_waits_for_it(pointsman: Pointsman, model: Make) -> No
 
 def test_pause_resume_and_promote(pointsman: Pointsman, model: Make) -> None:
     churn = model(rollout=LONG | {"keepPrevious": "10m"})
-    on_its_way(churn)
+    churn.until_on_its_way()
     assert "steps and deadline stand still" in pointsman("pause", churn.name)
     assert "Paused=True" in pointsman("status", churn.name)
     assert "resumed: version 2 goes on from step 1 of 1" in pointsman("resume", churn.name)
@@ -118,7 +109,7 @@ def test_pause_resume_and_promote(pointsman: Pointsman, model: Make) -> None:
 
 def test_the_operator_does_not_act(pointsman: Pointsman, site: Site, model: Make) -> None:
     churn = model(rollout=LONG)
-    on_its_way(churn)
+    churn.until_on_its_way()
     site.operator.stop()
     try:
         said = pointsman("abort", churn.name, "--timeout", "1", code=1)

@@ -17,18 +17,9 @@ LONG = QUICK | {"steps": [{"canary": {"percent": 20}, "hold": "10m"}]}
 WITH_APPROVAL = QUICK | {"steps": [{"canary": {"percent": 20}, "hold": "1s"}, {"approval": {}}]}
 
 
-def on_its_way(churn: Model) -> str:
-    """Version 1 serves, version 2 has 20 %; its revision."""
-    churn.apply("1")
-    churn.until_serves("1")
-    churn.apply("2")
-    candidate: str = churn.until_percent(20)["candidate"]["revision"]
-    return candidate
-
-
 def test_abort_takes_the_traffic_back_and_is_recorded(model: Make) -> None:
     churn = model(rollout=LONG)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     churn.annotate("abort", f"{candidate}/1")
     entry = churn.until_ended("Aborted")
     assert (entry["version"], entry["attempt"]) == ("2", 1)
@@ -40,7 +31,7 @@ def test_abort_takes_the_traffic_back_and_is_recorded(model: Make) -> None:
 
 def test_abort_with_prometheus_down(site: Site, model: Make) -> None:
     churn = model(rollout=LONG)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     with site.prometheus.down():
         churn.annotate("abort", f"{candidate}/1")
         churn.until_ended("Aborted")
@@ -49,7 +40,7 @@ def test_abort_with_prometheus_down(site: Site, model: Make) -> None:
 
 def test_an_annotation_that_names_another_attempt_does_nothing(model: Make) -> None:
     churn = model(rollout=LONG)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     churn.annotate("abort", f"{candidate}/7")
     churn.annotate("promote", "yes")
     churn.annotate("pause", "true")  # proof that the annotations before it were seen
@@ -60,7 +51,7 @@ def test_an_annotation_that_names_another_attempt_does_nothing(model: Make) -> N
 
 def test_promote_leaves_out_the_remaining_steps(model: Make) -> None:
     churn = model(rollout=LONG)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     churn.annotate("promote", f"{candidate}/1")
     assert churn.until_ended("Promoted")["reason"] == "PromotedByHand"
     churn.until_serves("2")
@@ -68,7 +59,7 @@ def test_promote_leaves_out_the_remaining_steps(model: Make) -> None:
 
 def test_approval_is_waited_for_and_given_once(model: Make) -> None:
     churn = model(rollout=WITH_APPROVAL)
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     line = f"kubectl annotate modeldeployment {churn.name} -n {churn.server.namespace} --overwrite"
     churn.until_says("UpToDate", "False", "AwaitingApproval", f"{line} pointsman.dev/approve={candidate}/1/2")
     assert churn.share(candidate) == 20
@@ -80,7 +71,7 @@ def test_approval_is_waited_for_and_given_once(model: Make) -> None:
 
 def test_pause_holds_the_step_and_the_deadline_until_it_is_taken_away(site: Site, model: Make) -> None:
     churn = model()
-    on_its_way(churn)
+    churn.until_on_its_way()
     churn.annotate("pause", "true")
     churn.until_says("Paused", "True", "Annotation", "remove the annotation pointsman.dev/pause")
     stopped = churn.until(lambda s: s["rollout"].get("clockStoppedAt"))["rollout"]
@@ -93,7 +84,7 @@ def test_pause_holds_the_step_and_the_deadline_until_it_is_taken_away(site: Site
 
 def test_abort_after_a_promotion_goes_back_to_the_version_that_is_kept(model: Make) -> None:
     churn = model(rollout=LONG | {"keepPrevious": "10m"})
-    candidate = on_its_way(churn)
+    candidate = churn.until_on_its_way()
     before = churn.revision()
     churn.annotate("promote", f"{candidate}/1")
     churn.until_ended("Promoted")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pointsman.cli import showing
 from pointsman.cli.command import app
-from pointsman.cli.session import Place
+from pointsman.cli.place import Place
 
 Answer = Callable[[str], tuple[int, Any]]
 """From a path to status and body."""

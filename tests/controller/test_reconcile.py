@@ -42,7 +42,7 @@ class Stub:
     pods: Callable[[Observed], frozenset[str]] = lambda _: frozenset()
     seen: list[Observed] = field(default_factory=list)
 
-    def decide(self, observed: Observed, now: datetime) -> Plan:
+    async def decide(self, observed: Observed, now: datetime) -> Plan:
         assert now == NOW
         self.seen.append(observed)
         return self.rule(observed)

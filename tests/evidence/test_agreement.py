@@ -152,7 +152,7 @@ def test_every_slice_with_traffic_enough_must_agree(
     safe: bool,  # noqa: FBT001  a column of the table
 ) -> None:
     verdict = evidence.verdict(SLICED, after(SLICED, 20, AgreementLook(200, 0, slices)))
-    assert ([one.enough for one in verdict.slices], verdict.safe) == (enough, safe)
+    assert ([one.enough for one in verdict.aside.slices], verdict.safe) == (enough, safe)
 
 
 def test_slices_are_bounded_whatever_their_names() -> None:
@@ -185,7 +185,7 @@ def test_a_new_step_proves_anew_and_a_return_goes_on() -> None:
     second = evidence.fold(SLICED, second, AgreementLook(10, 0, {"b": (10, 0)}, elapsed=300.0))
     back = evidence.resume_step(second, first)
     assert evidence.verdict(SLICED, back).safe
-    assert [one.compared for one in evidence.verdict(SLICED, back).slices] == [2000, 0]
+    assert [one.compared for one in evidence.verdict(SLICED, back).aside.slices] == [2000, 0]
 
 
 def test_dumped_and_loaded_it_is_the_same() -> None:

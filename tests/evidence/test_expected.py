@@ -142,15 +142,15 @@ def test_pods_that_differ_by_as_much_as_the_tolerance_cannot_show_latency_to_be_
         state = evidence.fold(gate, state, LatencyLook(NATIVE, counts, counts, *pods))
     verdict = evidence.verdict(gate, state)
     said = evidence.expected_requests(gate, share=0.5, coming=None, candidate_pods=pods[0], stable_pods=pods[1])
-    blurred = any("stable's own pods" in note for note in verdict.notes)
+    blurred = any("stable's own pods" in note for note in verdict.aside.notes)
     assert (verdict.safe, math.isfinite(said), blurred) == (enough, enough, not enough)
     if not enough:
         assert verdict.needed_requests is None
-        assert "stable's own pods differ by 20%" in verdict.notes[0]
-        k_c, k_s = (int(word) for word in verdict.notes[0].split("it takes ")[1].split(" pods")[0].split(" and "))
+        assert "stable's own pods differ by 20%" in verdict.aside.notes[0]
+        k_c, k_s = (int(word) for word in verdict.aside.notes[0].split("it takes ")[1].split(" pods")[0].split(" and "))
         with_them = LatencyLook(NATIVE, counts, counts, k_c, k_s)
         later = evidence.verdict(gate, evidence.fold(gate, evidence.start(gate), with_them))
-        assert not any("stable's own pods" in note for note in later.notes), "with as many pods as it said it can"
+        assert not any("stable's own pods" in note for note in later.aside.notes), "with as many pods as it said it can"
 
 
 def test_on_wide_buckets_it_takes_fewer_pods_as_they_show_only_a_wide_slow_down() -> None:
@@ -160,7 +160,7 @@ def test_on_wide_buckets_it_takes_fewer_pods_as_they_show_only_a_wide_slow_down(
 
     def note(pods: int) -> str:
         state = evidence.fold(gate, evidence.start(gate), LatencyLook(CLASSIC, counts, counts, pods, pods))
-        return next(iter(evidence.verdict(gate, state).notes), "")
+        return next(iter(evidence.verdict(gate, state).aside.notes), "")
 
     assert "it takes 2 and 2 pods" in note(1)
     assert "it takes" not in note(2)

@@ -108,11 +108,11 @@ def test_a_new_step_asks_anew_whether_it_is_safe_and_keeps_the_rest() -> None:
     old, new = evidence.verdict(ERRORS, state), evidence.verdict(ERRORS, then)
     assert (old.safe, new.safe, round(new.log_safe, 12)) == (True, False, 0.0)
     assert new.step_counts.candidate_requests == 0
-    assert (new.log_harm, new.excess_bound, new.counts, new.interval) == (
+    assert (new.log_harm, new.excess_bound, new.counts, new.aside.interval) == (
         old.log_harm,
         old.excess_bound,
         old.counts,
-        old.interval,
+        old.aside.interval,
     )
 
 
@@ -179,12 +179,13 @@ def test_few_pods_that_differ_much_stay_undecided_with_the_pods_it_takes() -> No
     verdict = said(gate, rate_looks(5, bad=1, stable_bad=1))
     assert (verdict.safe, verdict.needed_requests) == (False, None)
     assert (
-        "with 2 candidate and 2 stable pods that is more than the tolerance; it takes 5 and 5 pods" in verdict.notes[0]
+        "with 2 candidate and 2 stable pods that is more than the tolerance; it takes 5 and 5 pods"
+        in verdict.aside.notes[0]
     )
     assumed = said(replace(gate, noise=Noise(tau=0.5, assumed=True)), rate_looks(5, bad=1, stable_bad=1))
     assert assumed.needed_requests is not None
-    assert assumed.harm_ratio == pytest.approx(math.exp(2.5758 / 2), rel=1e-4)  # two pods beside two, 1 %
-    assert "these pods" in assumed.notes[0]
+    assert assumed.aside.harm_ratio == pytest.approx(math.exp(2.5758 / 2), rel=1e-4)  # two pods beside two, 1 %
+    assert "these pods" in assumed.aside.notes[0]
 
 
 # ---------------------------------------------------------------- many gates, one decision

@@ -93,7 +93,7 @@ def test_a_look_split_in_two_counts_the_same(parts: list[tuple[int, int]], per_p
     assert split.contrast == pytest.approx(whole.contrast)
     assert float(split.test.p) == pytest.approx(float(whole.test.p))
     said, as_whole = (evidence.verdict(gate, state) for state in (split, whole))
-    assert (said.counts, said.estimate is None) == (as_whole.counts, as_whole.estimate is None)
+    assert (said.counts, said.aside.estimate is None) == (as_whole.counts, as_whole.aside.estimate is None)
 
 
 @settings(max_examples=examples(40))
@@ -135,7 +135,10 @@ def test_a_reading_told_twice_or_late_changes_nothing() -> None:
         known = Evidence(revision="v2", attempt=1, step=1)
         for n, i in enumerate(told):
             now = reading(max(told[: n + 1])).at
-            known = folding.fold(known, reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now)
+            look = folding.Look(
+                evidence=known, reading=reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now
+            )
+            known = folding.fold(look)
         return known
 
     once, again = folded(1, 2, 3, 4), folded(1, 2, 2, 3, 1, 3, 2, 4, 4)
@@ -185,7 +188,7 @@ def test_a_thousand_million_requests_overflow_no_deadline_test_and_no_interval(
     assert verdict.deadline_p is not None
     assert 0 <= verdict.deadline_p <= 1
     assert (verdict.deadline_p < 1e-6) == (bad > 1.25 * stable_bad)
-    if verdict.interval is not None:
-        low, high = verdict.interval
+    if verdict.aside.interval is not None:
+        low, high = verdict.aside.interval
         assert 0 <= low <= high
         assert low <= max(bad, 1) / max(stable_bad, 1) <= high

@@ -108,7 +108,7 @@ def test_an_equal_version_is_safe_whatever_the_buckets(factor: float, median: fl
     end, requests, verdict = rollout(LatencyGate(), median=median, sigma=0.6, edges=edges, looks=400)
     assert end == "Safe"
     assert requests < 60_000
-    assert verdict.tolerance <= factor**2 * 1.0001 or verdict.tolerance == 1.2
+    assert verdict.aside.tolerance <= factor**2 * 1.0001 or verdict.aside.tolerance == 1.2
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_an_equal_version_is_safe_whatever_the_buckets(factor: float, median: fl
 def test_an_equal_version_on_the_default_buckets_is_safe(median: float, sigma: float, at_most: int, note: str) -> None:
     end, requests, verdict = rollout(LatencyGate(), median=median, sigma=sigma)
     assert (end, requests <= at_most) == ("Safe", True)
-    assert any(note in n for n in verdict.notes)
-    assert verdict.estimate == pytest.approx(1, abs=0.1)
+    assert any(note in n for n in verdict.aside.notes)
+    assert verdict.aside.estimate == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
@@ -169,7 +169,7 @@ def test_without_history_the_first_look_only_chooses_edges() -> None:
     state = evidence.fold(gate, evidence.start(gate), LatencyLook(CLASSIC, (900, 0, *(0,) * 13), (0, 900, *(0,) * 13)))
     assert evidence.log_harm(state) == 0
     assert evidence.log_safe(gate, state) == pytest.approx(0, abs=1e-12)
-    assert evidence.verdict(gate, state).quantiles[0].upper == 0.01
+    assert evidence.verdict(gate, state).aside.quantiles[0].upper == 0.01
 
 
 def test_needed_requests_are_what_it_then_takes() -> None:
@@ -184,6 +184,6 @@ def test_pods_that_differ_widen_harm_and_tighten_safety() -> None:
     noise = Noise(tau=0.3)
     assert rollout(LatencyGate(harm=1.25, noise=noise), median=0.02, sigma=0.6, slower=1.5, looks=30)[0] != "Harm"
     assert rollout(LatencyGate(harm=1.25), median=0.02, sigma=0.6, slower=1.5, looks=30)[0] == "Harm"
-    assert rollout(LatencyGate(noise=noise), median=0.02, sigma=0.6)[2].harm_ratio == pytest.approx(
+    assert rollout(LatencyGate(noise=noise), median=0.02, sigma=0.6)[2].aside.harm_ratio == pytest.approx(
         math.exp(2.5758 * 0.3), rel=1e-4
     )

@@ -203,7 +203,7 @@ class Operator:
             self.memory.reading = self.cluster.read(watch, self.clock())
             self.due = True
 
-    def decide(self, observed: Observed, now: datetime) -> Plan:
+    async def decide(self, observed: Observed, now: datetime) -> Plan:
         """`Decision.decide`, seen by the witness."""
         plan = decision.decide(observed, now)
         self.plans = [*self.plans[-3:], (observed, now, plan)]

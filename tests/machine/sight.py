@@ -84,7 +84,9 @@ class Sight:
             until = rollout.clock_stopped_at or self.now
             used = timedelta() if rollout.deadline_at is None else policy.deadline - (rollout.deadline_at - until)
             elapsed = max(0.0, used.total_seconds())
-            kept = folding.fold(kept, self.observed.reading, policy=policy, asked=asked, elapsed=elapsed, now=self.now)
+            seen = self.observed.reading
+            look = folding.Look(evidence=kept, reading=seen, policy=policy, asked=asked, elapsed=elapsed, now=self.now)
+            kept = folding.fold(look)
         return weighing.weigh(kept, policy, asked, now=self.now).harm
 
     def _kept(self) -> Evidence | None:

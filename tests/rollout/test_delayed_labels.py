@@ -102,7 +102,10 @@ def rollout(business: Business, *, days: int) -> Iterator[Balance]:
         answer = scraped(shown.page(predictions, labels, now=now, due=WEEK), now)
         ranges = dict.fromkeys(made.ranges, ())
         reading = look(made, dict.fromkeys(made.queries, answer), now, ranges=ranges).read(watch)
-        evidence = folding.fold(evidence, reading, policy=policy, asked=asked, elapsed=hours * 3600.0, now=now)
+        elapsed = hours * 3600.0
+        evidence = folding.fold(
+            folding.Look(evidence=evidence, reading=reading, policy=policy, asked=asked, elapsed=elapsed, now=now)
+        )
         yield weighing.weigh(evidence, policy, asked, now=now)
 
 

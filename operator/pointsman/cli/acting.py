@@ -11,7 +11,8 @@ from rich.console import Console
 from pointsman.cli import asking
 from pointsman.cli.asking import Request, Verb
 from pointsman.cli.faults import AbsentError, NotNowError
-from pointsman.cli.session import Place, Session, run
+from pointsman.cli.place import Place
+from pointsman.cli.session import Session, run
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.kinds import MODEL_DEPLOYMENT
 

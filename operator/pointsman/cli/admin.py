@@ -47,15 +47,11 @@ def check(
 
     Exit codes: 0 it can; 1 it cannot.
     """
-    from pathlib import Path  # noqa: PLC0415  as above
-
-    from pointsman.cli import administering  # noqa: PLC0415
+    from pointsman.cli import administering  # noqa: PLC0415  as above
     from pointsman.prometheus.credentials import Credentials  # noqa: PLC0415
 
-    credentials = Credentials(
-        token_file=Path(prometheus_token_file) if prometheus_token_file else None,
-        headers_folder=Path(prometheus_headers_folder) if prometheus_headers_folder else None,
-        ca_file=Path(prometheus_ca_file) if prometheus_ca_file else None,
+    credentials = Credentials.named(
+        token_file=prometheus_token_file, headers_folder=prometheus_headers_folder, ca_file=prometheus_ca_file
     )
     request = administering.Request(
         kubeconfig=kubeconfig or None, operator=operator, prometheus_url=prometheus_url, credentials=credentials

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from pointsman.cli.outputs import Shown
+
 
 def as_json(found: Any) -> str:
     """Indented JSON."""
@@ -16,6 +18,11 @@ def as_json(found: Any) -> str:
 def as_line(found: Any) -> str:
     """JSON on one line, where several follow one another."""
     return json.dumps(found, ensure_ascii=False)
+
+
+def written(found: Any, shown: Shown) -> str:
+    """As it was asked for."""
+    return as_json(found) if shown is Shown.JSON else as_yaml(found)
 
 
 def as_yaml(found: Any) -> str:

@@ -65,7 +65,7 @@ def say(found: Verdict, shown: Shown) -> int:
     """Print it; the exit code: 1 where there is a mistake."""
     if shown is not Shown.TEXT:
         data = {"mistakes": [one.dump() for one in found.mistakes], "notes": list(found.notes), "judged": found.judged}
-        typer.echo(documents.as_json(data) if shown is Shown.JSON else documents.as_yaml(data))
+        typer.echo(documents.written(data, shown))
         return 1 if found.mistakes else 0
     for mistake in found.mistakes:
         typer.echo(str(mistake))

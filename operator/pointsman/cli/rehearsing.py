@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pointsman.api.modelruntime import ModelRuntimeSpec
-from pointsman.api.names import DEPLOYMENT, MANAGED_BY, MANAGER
-from pointsman.api.rolloutpolicy import RolloutPolicySpec
+from pointsman.api.names import DEPLOYMENT
 from pointsman.cli import judging, linting
 from pointsman.cli.documentfile import Document
 from pointsman.cli.judging import Judgement, Surroundings
 from pointsman.cli.linting import Verdict
 from pointsman.cli.mistakes import Mistake, mistake
-from pointsman.cli.session import Place, Session, run
+from pointsman.cli.place import Place
+from pointsman.cli.session import Session, run
 from pointsman.cluster.answers import Missing, Refused
 from pointsman.cluster.cache import Change
 from pointsman.cluster.kinds import (
@@ -33,8 +32,10 @@ from pointsman.cluster.kinds import (
 )
 from pointsman.controller.claims import Claims
 from pointsman.controller.gateways import class_of, features_of
+from pointsman.controller.gather import policy, runtime
 from pointsman.rollout.acceptance import Target
-from pointsman.rollout.observed import Gateway, Holder, Runtime
+from pointsman.rollout.arms import is_users
+from pointsman.rollout.observed import Gateway, Holder
 
 _MAY_NOT: Final = "cannot create resource"
 """In the API server's words where RBAC says no; a quota or an admission policy says something else."""
@@ -81,15 +82,8 @@ async def surroundings(session: Session, documents: Iterable[Document], *, gatew
     }
     models = (await session.client.list(MODEL_DEPLOYMENT)).items
     return Surroundings(
-        runtimes={
-            one["metadata"]["name"]: Runtime(
-                name=one["metadata"]["name"],
-                generation=one["metadata"]["generation"],
-                spec=ModelRuntimeSpec.model_validate(one["spec"]),
-            )
-            for one in runtimes.items
-        },
-        policies={one["metadata"]["name"]: RolloutPolicySpec.model_validate(one["spec"]) for one in policies.items},
+        runtimes={one.name: one for one in map(runtime, runtimes.items)},
+        policies={one["metadata"]["name"]: policy(one) for one in policies.items},
         gateways=gateways,
         holders=_holders(session, documents, models),
         routes=await _routes(session, documents),
@@ -172,7 +166,7 @@ async def _routes(session: Session, documents: Iterable[Document]) -> Mapping[tu
             with contextlib.suppress(Missing):
                 route = written.get((namespace, name)) or await session.client.get(ROUTE, namespace, name)
                 labels = route["metadata"].get("labels") or {}
-                if labels.get(DEPLOYMENT) == document.name and labels.get(MANAGED_BY) != MANAGER:
+                if labels.get(DEPLOYMENT) == document.name and is_users(route):
                     found[namespace, document.name] = route
     return found
 

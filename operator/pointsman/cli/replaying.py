@@ -113,13 +113,13 @@ def _json(look: Look) -> str:
 
 def _gate(weighed: Weighed) -> dict[str, Any]:
     proof = weighed.proof
-    interval = None if proof is None or proof.interval is None else [_finite(end) for end in proof.interval]
+    interval = None if proof is None or proof.aside.interval is None else [_finite(end) for end in proof.aside.interval]
     return {
         "name": weighed.gate.name,
         "verdict": weighed.verdict,
         "logHarm": 0.0 if proof is None else _finite(proof.log_harm),
         "logSafe": 0.0 if proof is None else _finite(proof.log_safe),
-        "estimate": None if proof is None or proof.estimate is None else _finite(proof.estimate),
+        "estimate": None if proof is None or proof.aside.estimate is None else _finite(proof.aside.estimate),
         "interval": interval,
     }
 
@@ -201,11 +201,11 @@ def _line(look: Look, tape: recording.Recording) -> Text:
 
 def _numbers(weighed: Weighed) -> str:
     proof = weighed.proof
-    if proof is None or proof.estimate is None:
+    if proof is None or proof.aside.estimate is None:
         return ""
-    said = f"{proof.estimate:.3g}x"
-    if proof.interval is not None:
-        low, high = proof.interval
+    said = f"{proof.aside.estimate:.3g}x"
+    if proof.aside.interval is not None:
+        low, high = proof.aside.interval
         said += f" [{low:.2g}, {high:.2g}]" if math.isfinite(high) else f" [{low:.2g}, -]"
     return f"{said} harm {proof.log_harm:.1f} safe {proof.log_safe:.1f}"
 

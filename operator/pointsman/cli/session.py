@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pointsman import __version__
@@ -14,6 +13,7 @@ from pointsman.api.values import API_VERSION
 from pointsman.cli import model
 from pointsman.cli.faults import AbsentError, ClusterError
 from pointsman.cli.model import Json, Model
+from pointsman.cli.place import Place
 from pointsman.cluster.answers import Missing
 from pointsman.cluster.client import Client
 from pointsman.cluster.connection import connect_as_person
@@ -21,15 +21,6 @@ from pointsman.cluster.kinds import EVENT, MODEL_DEPLOYMENT, MODEL_REVISION
 from pointsman.errors import PointsmanError, Retryable, Terminal, Unavailable
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Which cluster and namespace a person means; "" is what the kubeconfig says."""
-
-    kubeconfig: str = ""
-    context: str = ""
-    namespace: str = ""
 
 
 class Session:

@@ -17,7 +17,8 @@ from pointsman.cli import documents, overview, past, story, tree
 from pointsman.cli.faults import CommandError
 from pointsman.cli.model import Model
 from pointsman.cli.outputs import Shown
-from pointsman.cli.session import Place, Session, run
+from pointsman.cli.place import Place
+from pointsman.cli.session import Session, run
 from pointsman.cli.terminal import Terminal, unfolded
 from pointsman.signals.queries import Labels
 
@@ -44,7 +45,7 @@ def get(place: Place, *, everywhere: bool, shown: Shown) -> None:
 
     models = run(place, ask)
     if shown is not Shown.TEXT:
-        typer.echo(_data({"rollouts": [overview.line(one) for one in models]}, shown))
+        typer.echo(documents.written({"rollouts": [overview.line(one) for one in models]}, shown))
     elif models:
         _print(overview.table(models, now=_now(), namespaces=everywhere))
 
@@ -131,11 +132,7 @@ def _show(shown: Shown, found: Any, view: Callable[[], RenderableType]) -> None:
     if shown is Shown.TEXT:
         _print(view())
     else:
-        typer.echo(_data(found, shown))
-
-
-def _data(found: Any, shown: Shown) -> str:
-    return documents.as_json(found) if shown is Shown.JSON else documents.as_yaml(found)
+        typer.echo(documents.written(found, shown))
 
 
 def _print(view: RenderableType) -> None:

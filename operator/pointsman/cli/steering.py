@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pointsman.cli.outputs import Shown
+from pointsman.cli.place import Place
 
 if TYPE_CHECKING:
     from pointsman.cli.asking import Verb
@@ -21,7 +22,6 @@ _WAITING: Final = "Waiting"
 def _names(asked: typer.Context, incomplete: str) -> list[str]:
     """The ModelDeployments that begin so: what a shell offers."""
     from pointsman.cli import showing  # noqa: PLC0415  only what a command needs is loaded
-    from pointsman.cli.session import Place  # noqa: PLC0415
 
     given = {key: asked.params.get(key) or "" for key in ("kubeconfig", "context", "namespace")}
     return showing.names(Place(**given), incomplete)
@@ -86,7 +86,6 @@ def get(
 ) -> None:
     """All rollouts, one line each."""
     from pointsman.cli import faults, showing  # noqa: PLC0415  only what a command needs is loaded
-    from pointsman.cli.session import Place  # noqa: PLC0415
 
     with faults.told():
         showing.get(
@@ -107,7 +106,6 @@ def status(
 ) -> None:
     """One rollout: arms, pods, percentage, step, gates with counts, interval and what is still needed."""
     from pointsman.cli import faults, showing  # noqa: PLC0415  as above
-    from pointsman.cli.session import Place  # noqa: PLC0415
 
     place = Place(kubeconfig=kubeconfig, context=context, namespace=namespace)
     with faults.told():
@@ -142,7 +140,6 @@ def explain(
 ) -> None:
     """The whole story of a decision: policy, counts, evidence, Events, and the PromQL to check it by hand."""
     from pointsman.cli import faults, showing  # noqa: PLC0415  as above
-    from pointsman.cli.session import Place  # noqa: PLC0415
     from pointsman.signals.queries import Labels  # noqa: PLC0415
 
     metrics = showing.Metrics(labels=Labels(revision=revision_label), gateway=gateway_metrics or None)
@@ -166,7 +163,6 @@ def history(
 ) -> None:
     """How the attempts of a model ended, the newest first."""
     from pointsman.cli import faults, showing  # noqa: PLC0415  as above
-    from pointsman.cli.session import Place  # noqa: PLC0415
 
     with faults.told():
         showing.history(Place(kubeconfig=kubeconfig, context=context, namespace=namespace), name, shown=output)
@@ -207,7 +203,6 @@ def lint(
     with faults.told():
         if server:
             from pointsman.cli import rehearsing  # noqa: PLC0415  as above
-            from pointsman.cli.session import Place  # noqa: PLC0415
 
             place = Place(kubeconfig=kubeconfig, context=context, namespace=namespace)
             found = rehearsing.online(files, place, gateway_metrics=gateway_metrics)
@@ -238,7 +233,6 @@ def _action(verb: Verb) -> Callable[..., None]:
         kubeconfig: Kubeconfig = "",
     ) -> None:
         from pointsman.cli import acting, faults  # noqa: PLC0415  as above
-        from pointsman.cli.session import Place  # noqa: PLC0415
 
         with faults.told():
             acting.act(

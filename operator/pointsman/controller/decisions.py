@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pointsman.api.modeldeployment import HistoryEntry, ModelDeploymentStatus, Outcome, RolloutStatus
+from pointsman.api.modeldeployment import ModelDeploymentStatus, Outcome, RolloutStatus
+from pointsman.rollout import turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,7 @@ def decided(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iter
             revision=after.stable.revision,
             message="it serves when ready",
         )
-    ended = _ended(before, after)
-    for entry in ended:
+    for entry in turns.ended(before, after):
         yield Decided(
             what=entry.outcome,
             before=_place(before.rollout),
@@ -51,23 +51,13 @@ def decided(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iter
     if now is None or candidate is None or now.phase == "RollingBack":
         return
     then = before.rollout
-    if (
-        before.candidate is None
-        or then is None
-        or (before.candidate.revision, then.attempt) != (candidate.revision, now.attempt)
-    ):
+    if then is None or not turns.goes_on(before, after):
         what, place = "RolloutStarted", "nothing"
     elif (place := _place(then)) != _place(now):
         what = _moved(then, now)
     else:
         return
     yield Decided(what=what, before=place, after=_place(now), revision=candidate.revision, message=now.message)
-
-
-def _ended(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> list[HistoryEntry]:
-    """The oldest first; the history has the newest first."""
-    known = {(entry.revision, entry.attempt, entry.at) for entry in before.history}
-    return [entry for entry in reversed(after.history) if (entry.revision, entry.attempt, entry.at) not in known]
 
 
 def _moved(then: RolloutStatus, now: RolloutStatus) -> str:

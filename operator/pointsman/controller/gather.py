@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 from pointsman.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from pointsman.api.modelrevision import ModelRevisionSpec, ModelRevisionStatus
 from pointsman.api.modelruntime import ModelRuntimeSpec
-from pointsman.api.names import MANAGED_BY, MANAGER
 from pointsman.api.rolloutpolicy import RolloutPolicySpec
 from pointsman.cluster.cache import Cache, Name, Seen, name_of
 from pointsman.cluster.kinds import (
@@ -34,7 +33,7 @@ from pointsman.controller.gateways import gateways
 from pointsman.controller.keys import Key
 from pointsman.controller.memory import Memory
 from pointsman.errors import Terminal
-from pointsman.rollout.arms import parents
+from pointsman.rollout.arms import is_users, parents
 from pointsman.rollout.observed import Deployment, Observed, Revision, Runtime, Settings
 
 _log = structlog.get_logger(__name__)
@@ -89,7 +88,7 @@ class Gatherer:
         found = None if seen is None or seen.going else seen.load()
         traffic = deployment.spec.traffic
         named = traffic is not None and traffic.route_ref is not None and traffic.route_ref.name == deployment.name
-        return None if found is not None and named and _is_users(found) else found
+        return None if found is not None and named and is_users(found) else found
 
     def _users_route(self, deployment: Deployment) -> Json | None:
         """The route that spec.traffic.routeRef names, where its label says that this ModelDeployment may switch it."""
@@ -100,7 +99,7 @@ class Gatherer:
         if seen is None or seen.going or seen.owner != (deployment.namespace, deployment.name):
             return None
         found = seen.load()
-        return found if _is_users(found) else None
+        return found if is_users(found) else None
 
     def _owned(self, kind: Kind, key: Key, read: Callable[[Seen], T]) -> Mapping[str, T]:
         return {seen.name: read(seen) for seen in self._cache.owned(kind, key.owner) if not seen.going}
@@ -119,11 +118,6 @@ class Gatherer:
         self._parsed.move_to_end(seen.uid)
         parsed: T = known[1]
         return parsed
-
-
-def _is_users(route: Json) -> bool:
-    """Whether a route is none of those that we make: they say so, and are deleted with their ModelDeployment."""
-    return (route["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER
 
 
 def _gateways_named(deployment: Deployment, users_route: Json | None) -> Iterator[Name]:

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,10 +17,10 @@ from pointsman import logs
 from pointsman.cluster.client import Client, Tally
 from pointsman.cluster.connection import connect
 from pointsman.cluster.lease import Leadership, Terms
+from pointsman.controller.deciding import Decision
 from pointsman.controller.looks import NoReader, Reader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Probes, Pulse
-from pointsman.controller.reconcile import Decision
 from pointsman.controller.settings import Settings
 from pointsman.controller.wiring import Operator
 from pointsman.errors import PointsmanError, Terminal
@@ -95,10 +94,10 @@ def _checked(settings: Settings) -> None:
 def _reader(settings: Settings, stack: contextlib.AsyncExitStack) -> Reader:
     if settings.prometheus_url is None:
         return NoReader()
-    credentials = Credentials(
-        token_file=_path(settings.prometheus_token_file),
-        headers_folder=_path(settings.prometheus_headers_folder),
-        ca_file=_path(settings.prometheus_ca_file),
+    credentials = Credentials.named(
+        token_file=settings.prometheus_token_file,
+        headers_folder=settings.prometheus_headers_folder,
+        ca_file=settings.prometheus_ca_file,
     )
     try:
         credentials.headers()
@@ -108,10 +107,6 @@ def _reader(settings: Settings, stack: contextlib.AsyncExitStack) -> Reader:
         raise Terminal(str(mistake)) from mistake
     stack.push_async_callback(reader.close)
     return reader
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
 
 
 def _leadership(settings: Settings, client: Client) -> Leadership:

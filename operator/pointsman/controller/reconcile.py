@@ -39,9 +39,9 @@ _ROUNDS = 12  # decisions of one reconcile; then others get their turn
 
 
 class Decision(Protocol):
-    """The pure core."""
+    """What decides, by the pure core."""
 
-    def decide(self, observed: Observed, now: datetime) -> Plan:
+    async def decide(self, observed: Observed, now: datetime) -> Plan:
         """What is to be done."""
 
     def pods_wanted(self, observed: Observed) -> frozenset[str]:
@@ -116,7 +116,7 @@ class Reconciler:
             observed = self._observe(key, memory, now)
             if observed is None:
                 return self._gone(key)
-            plan = self._decision.decide(observed, now)
+            plan = await self._decision.decide(observed, now)
             memory.fallen |= falling(observed, memory)
             wanted = self._decision.pods_wanted(observed) | memory.fallen
             lowered = Outcome.SETTLED
@@ -127,7 +127,7 @@ class Reconciler:
                     outcome = lowered
                     continue
                 observed = replace(observed, pods=await self._pods(key, observed, wanted))
-                plan = self._decision.decide(observed, now)
+                plan = await self._decision.decide(observed, now)
             try:
                 outcome = await self._carry(key, carrier.out(observed, plan, now))
             finally:

@@ -19,13 +19,14 @@ from pointsman.cluster.recorder import Recorder
 from pointsman.controller import watches
 from pointsman.controller.catalogue import Catalogue
 from pointsman.controller.claims import Claims
+from pointsman.controller.deciding import Deciding, Decision
 from pointsman.controller.gather import Gatherer
 from pointsman.controller.keys import Key
 from pointsman.controller.looks import Looks, Reader
 from pointsman.controller.memory import Memories
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Pulse
-from pointsman.controller.reconcile import Decision, Reconciler, World
+from pointsman.controller.reconcile import Reconciler, World
 from pointsman.controller.routing import concerned
 from pointsman.controller.settings import Settings
 from pointsman.controller.workers import Done, Workers
@@ -76,7 +77,7 @@ class Operator:
             post=self.courier,
             learnt=self._learn,
         )
-        self._rollouts = Reconciler(world, decision)
+        self._rollouts = Reconciler(world, Deciding(decision))
         self._catalogue = Catalogue(client, self.cache, self._learn)
         self.workers = Workers(self._reconcile, count=settings.workers, gauge=metrics)
         metrics.queue(lambda: len(self.workers), self.workers.waited)

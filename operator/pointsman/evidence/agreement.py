@@ -20,6 +20,7 @@ from pointsman.evidence.clock import Clock
 from pointsman.evidence.dispersion import Dispersion
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, SAFE_WEIGHTS, and_equal, odds_times, one_sample
 from pointsman.evidence.model import (
+    Aside,
     Counts,
     Flags,
     GateVerdict,
@@ -171,9 +172,7 @@ def verdict(gate: AgreementGate, state: AgreementState) -> GateVerdict:
     """Return what the gate says now, for one rollout."""
     compared, disagreed = (int(c) for c in state.totals[0])
     step = [int(c) for c in state.step[0]]
-    phi = dispersion(state)
     log_s, level = float(log_safe(gate, state)), safe_level(gate)
-    slices = _slices(gate, state)
     return GateVerdict(
         log_harm=float(log_harm(state)),
         log_safe=log_s,
@@ -182,12 +181,20 @@ def verdict(gate: AgreementGate, state: AgreementState) -> GateVerdict:
         unanswerable=None,
         counts=Counts(compared, disagreed, compared, 0),
         step_counts=Counts(step[0], step[1], step[0], 0),
-        estimate=disagreed / compared if compared else None,
-        interval=share.interval(compared, disagreed, error=INTERVAL_ERROR, phi=float(phi[0])),
-        tolerance=gate.allowed,
-        harm_ratio=gate.harm * gate.allowed,
+        tell=lambda: _aside(gate, state),
         forecast=lambda: _needed(gate, state),
         step_seconds=state.clock.elapsed - float(state.clock.step_began),
+    )
+
+
+def _aside(gate: AgreementGate, state: AgreementState) -> Aside:
+    compared, disagreed = (int(c) for c in state.totals[0])
+    slices, phi = _slices(gate, state), float(dispersion(state)[0])
+    return Aside(
+        estimate=disagreed / compared if compared else None,
+        interval=share.interval(compared, disagreed, error=INTERVAL_ERROR, phi=phi),
+        tolerance=gate.allowed,
+        harm_ratio=gate.harm * gate.allowed,
         slices=slices,
         notes=_notes(slices),
     )

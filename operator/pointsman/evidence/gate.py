@@ -1,7 +1,7 @@
 """The one door to the evidence: start a gate, fold looks into its state, read its verdict, combine the gates' verdicts.
 
     state = start(gate)
-    state = fold(gate, state, look)            # at every look
+    state = fold(gate, state, look)            # at every look; fold_all for those of many rollouts
     state = next_step(gate, state)             # when a new step begins
     state = resume_step(state, earlier)        # or an earlier one is taken up again
     verdict(gate, state) -> GateVerdict        # at every look
@@ -14,6 +14,7 @@ States are opaque and immutable. ``start`` takes a batch shape for simulations: 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -41,9 +42,10 @@ from pointsman.evidence.replays import (
     AgreementGate,
     PredictionGate,
 )
+from pointsman.evidence.together import Fold, alike, fold_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from pointsman.evidence.model import Flags, GateVerdict
 
@@ -64,6 +66,31 @@ def fold(gate: AnyGate, state: State, look: AnyLook) -> State:
         ValueError: the look is not of the gate's kind, or a histogram's edges are not those of the looks before.
     """
     return kinds.of(gate, state, look).fold(gate, state, look)
+
+
+def fold_all(folds: Sequence[Fold]) -> list[State | ValueError]:
+    """Return the states after many looks, in their order: those that are alike at once; where ``fold`` raises, what it raises."""
+    cohorts: dict[object, list[int]] = {}
+    for index, one in enumerate(folds):
+        cohorts.setdefault(alike(one) or index, []).append(index)
+    after: dict[int, State | ValueError] = {}
+    for members in cohorts.values():
+        after |= zip(members, _fold_cohort([folds[index] for index in members]), strict=True)
+    return [after[index] for index in range(len(folds))]
+
+
+def _fold_cohort(folds: Sequence[Fold]) -> list[State | ValueError]:
+    """Folds that are alike; where one of them is at fault all are folded alone."""
+    if len(folds) > 1:
+        with contextlib.suppress(ValueError):
+            return [*fold_alike(folds)]
+    after: list[State | ValueError] = []
+    for one in folds:
+        try:
+            after.append(fold(*one))
+        except ValueError as unfit:
+            after.append(unfit)
+    return after
 
 
 def next_step(

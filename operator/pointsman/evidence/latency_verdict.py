@@ -26,7 +26,7 @@ from pointsman.evidence.latency import (
     wide,
 )
 from pointsman.evidence.margin import SAFE_WEIGHTS
-from pointsman.evidence.model import Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
+from pointsman.evidence.model import Aside, Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
 from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
 
@@ -41,8 +41,7 @@ def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
     """Return what the gate says now, for one rollout."""
     seen = seen_before(gate, state)
     where = brackets(gate, state.edges, seen, safety_of(gate, state.clock))
-    quantiles = _quantiles(gate, state, where)
-    least = min(q.log_safe for q in quantiles)
+    least = float(np.min(log_safe_by_quantile(gate, state, where)))
     level, p = safe_level(gate), float(state.test.p)
     cannot = _unanswerable(gate, state, where)
     clock = state.clock
@@ -55,13 +54,20 @@ def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
         unanswerable=cannot,
         counts=_counts(state.candidate, state.stable, where, hardest),
         step_counts=_counts(state.step_candidate, state.step_stable, where, hardest),
-        estimate=_estimate(gate, state),
-        interval=None,
-        tolerance=max((q.tolerance for q in quantiles if math.isfinite(q.tolerance)), default=gate.tolerance),
-        harm_ratio=float(slowdown(gate, clock)),
+        tell=lambda: _aside(gate, state, where),
         forecast=lambda: None if cannot or np.any(where.blurred) else _needed(gate, state, where),
         step_seconds=clock.elapsed - float(clock.step_began),
         deadline_p=None if math.isnan(p) else p,
+    )
+
+
+def _aside(gate: LatencyGate, state: LatencyState, where: Brackets) -> Aside:
+    quantiles = _quantiles(gate, state, where)
+    return Aside(
+        estimate=_estimate(gate, state),
+        interval=None,
+        tolerance=max((q.tolerance for q in quantiles if math.isfinite(q.tolerance)), default=gate.tolerance),
+        harm_ratio=float(slowdown(gate, state.clock)),
         quantiles=quantiles,
         notes=_notes(gate, quantiles, _pods(gate, state, where)),
     )

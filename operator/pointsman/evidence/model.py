@@ -289,11 +289,37 @@ class QuantileVerdict:
 
 
 @dataclass(frozen=True)
-class GateVerdict:
-    """What one gate says at one look.
+class Aside:
+    """What people are told beside a verdict: nothing is decided by it, and it takes longer to work out than the verdict.
 
     For agreement, ``estimate``, ``interval``, ``tolerance`` and ``harm_ratio`` are shares of requests answered differently, not
     ratios; for predictions they are differences of shares, and there is no interval.
+
+    Attributes:
+        estimate: ratio candidate/stable of the rates (Mantel-Haenszel over looks), for latency of the worst quantile; None
+            while either arm has too little.
+        interval: anytime-valid interval of that ratio (None for latency, or while it says nothing); an end may be 0 or inf.
+        tolerance: the ratio in force for Safe (RateGate: ratio after the pod margin; LatencyGate: the widest slow-down).
+        harm_ratio: the ratio in force for Harm after the pod margin.
+        quantiles: latency only.
+        slices: agreement only.
+        shift: predictions only, None before both versions have some.
+        notes: sentences that belong beside the verdict.
+    """
+
+    estimate: float | None
+    interval: tuple[float, float] | None
+    tolerance: float
+    harm_ratio: float
+    quantiles: tuple[QuantileVerdict, ...] = ()
+    slices: tuple[SliceVerdict, ...] = ()
+    shift: Shift | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """What one gate says at one look.
 
     Attributes:
         log_harm: log of the harm e-process (whole attempt, current value); the decision averages it over gates.
@@ -303,20 +329,12 @@ class GateVerdict:
         unanswerable: why it can never be Safe (a quantile beyond the buckets), or None.
         counts: counts of the whole attempt.
         step_counts: counts of this step.
-        estimate: ratio candidate/stable of the rates (Mantel-Haenszel over looks), for latency of the worst quantile; None
-            while either arm has too little.
-        interval: anytime-valid interval of that ratio (None for latency, or while it says nothing); an end may be 0 or inf.
-        tolerance: the ratio in force for Safe (RateGate: ratio after the pod margin; LatencyGate: the widest slow-down).
-        harm_ratio: the ratio in force for Harm after the pod margin.
+        tell: works out ``aside``, and
+        forecast: ``needed_requests``, which take as long as the rest and are seldom asked for.
         excess_bound: U, the smallest excess failure rate that is excluded; 1.0 while nothing is; None for latency.
         allowed_excess: B, the excess that the tolerance allows at full traffic; None for latency.
-        forecast: works out ``needed_requests``, which takes as long as the rest of the verdict and is seldom asked for.
         step_seconds: how much of the deadline this step has used up.
         deadline_p: p-value of the deadline test once it was carried out, else None.
-        quantiles: latency only.
-        slices: agreement only.
-        shift: predictions only, None before both versions have some.
-        notes: sentences that belong beside the verdict.
     """
 
     log_harm: float
@@ -326,19 +344,17 @@ class GateVerdict:
     unanswerable: Unanswerable | None
     counts: Counts
     step_counts: Counts
-    estimate: float | None
-    interval: tuple[float, float] | None
-    tolerance: float
-    harm_ratio: float
+    tell: Callable[[], Aside] = field(repr=False, compare=False)
+    forecast: Callable[[], float | None] = field(repr=False, compare=False)
     excess_bound: float | None = None
     allowed_excess: float | None = None
-    forecast: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
     step_seconds: float = 0.0
     deadline_p: float | None = None
-    quantiles: tuple[QuantileVerdict, ...] = ()
-    slices: tuple[SliceVerdict, ...] = ()
-    shift: Shift | None = None
-    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def aside(self) -> Aside:
+        """What people are told beside it."""
+        return self.tell()
 
     @cached_property
     def needed_requests(self) -> float | None:

@@ -22,7 +22,7 @@ import numpy as np
 from pointsman.evidence.bins import Bins, counted
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
-from pointsman.evidence.model import Counts, GateVerdict, Integers, Numbers, harm_level, safe_level
+from pointsman.evidence.model import Aside, Counts, GateVerdict, Integers, Numbers, harm_level, safe_level
 from pointsman.evidence.process import Harm, fold_safe, log_mean, log_mixture, looks_needed
 from pointsman.evidence.profile import coarse, joined
 from pointsman.evidence.replays import Histograms, PredictionGate, PredictionLook, Shift
@@ -126,13 +126,15 @@ def verdict(gate: PredictionGate, state: PredictionState) -> GateVerdict:
         unanswerable=None,
         counts=_named(state.totals, at),
         step_counts=counts,
-        estimate=None if shift is None else shift.candidate - shift.stable,
-        interval=None,
-        tolerance=gate.tolerance,
-        harm_ratio=gate.tolerance,
+        tell=lambda: Aside(
+            estimate=None if shift is None else shift.candidate - shift.stable,
+            interval=None,
+            tolerance=gate.tolerance,
+            harm_ratio=gate.tolerance,
+            shift=shift,
+        ),
         forecast=lambda: _needed(gate, state),
         step_seconds=state.clock.elapsed - float(state.clock.step_began),
-        shift=shift,
     )
 
 

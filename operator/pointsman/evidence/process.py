@@ -79,13 +79,17 @@ class Harm:
             phase: part of the deadline used up at the end of the look.
         """
         alone = level + math.log(self.first.shape[-1])
-        due = min(STARTS, max(self.started, int(STARTS * phase)))
+        due = self.due(phase)
         later = self.later
         if due > self.started:
             later = np.logaddexp(later, math.log((due - self.started) / STARTS))
         first = self.first + cap(log_e, alone - math.log(FIRST))
         later = later + cap(log_e, alone + math.log(STARTS / (1 - FIRST)))
         return Harm(first=settle(first), later=settle(later), started=due)
+
+    def due(self, phase: float) -> int:
+        """Return how many of the later copies have started when that part of the deadline is used up."""
+        return min(STARTS, max(self.started, int(STARTS * phase)))
 
     def log_value(self) -> Numbers:
         """Return the log of the mixture over starts and alternatives, shape (...)."""

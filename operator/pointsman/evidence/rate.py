@@ -12,6 +12,7 @@ from pointsman.evidence.batch import spread
 from pointsman.evidence.clock import Clock, DeadlineTest
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
 from pointsman.evidence.model import (
+    Aside,
     Counts,
     Flags,
     GateVerdict,
@@ -231,15 +232,21 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
         unanswerable=None,
         counts=Counts(*counts),
         step_counts=Counts(*step),
-        estimate=float(state.mantel[0] / state.mantel[1]) if state.mantel[1] > 0 else None,
-        interval=interval.ratio_interval(state.contrast, error=INTERVAL_ERROR, phi=float(gate.noise.phi)),
-        tolerance=float(gate.tolerance.ratio / _margin(gate, clock)),
-        harm_ratio=float(harm_ratio(gate, clock)),
+        tell=lambda: _aside(gate, state, stable),
         excess_bound=float(excess_bound(gate, state)),
         allowed_excess=float(allowed_excess(gate)),
         forecast=lambda: _needed(gate, state, stable),
         step_seconds=clock.elapsed - float(clock.step_began),
         deadline_p=None if math.isnan(p) else p,
+    )
+
+
+def _aside(gate: RateGate, state: RateState, stable: float) -> Aside:
+    return Aside(
+        estimate=float(state.mantel[0] / state.mantel[1]) if state.mantel[1] > 0 else None,
+        interval=interval.ratio_interval(state.contrast, error=INTERVAL_ERROR, phi=float(gate.noise.phi)),
+        tolerance=float(gate.tolerance.ratio / _margin(gate, state.clock)),
+        harm_ratio=float(harm_ratio(gate, state.clock)),
         notes=_notes(gate, state, stable),
     )
 

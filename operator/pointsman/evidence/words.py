@@ -26,10 +26,10 @@ def harm(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "failed") 
     if isinstance(gate, AgreementGate | PredictionGate):
         return _replays_harm(gate, verdict)
     if isinstance(gate, RateGate):
-        said, proven = _counts(verdict.counts, bad), _rate_margin(verdict.harm_ratio, gate.harm.excess)
+        said, proven = _counts(verdict.counts, bad), _rate_margin(verdict.aside.harm_ratio, gate.harm.excess)
         return f"{said}{_estimate(verdict)}: proven to be over {proven}"
     levels = ", ".join(_name(level) for level in LATENCY_LEVELS)
-    return f"{_latency(verdict, verdict.counts)}{_estimate(verdict)}: proven to be more than {verdict.harm_ratio:.3g}x as slow ({levels} together)"
+    return f"{_latency(verdict, verdict.counts)}{_estimate(verdict)}: proven to be more than {verdict.aside.harm_ratio:.3g}x as slow ({levels} together)"
 
 
 def standing(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "failed") -> str:
@@ -42,7 +42,10 @@ def standing(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "faile
     if counts.candidate_requests == 0 or counts.stable_requests == 0:
         return f"no requests to {_silent(counts)} in this step"
     if isinstance(gate, RateGate):
-        said, claim = _counts(counts, bad), f"stay within {_rate_margin(verdict.tolerance, gate.tolerance.excess)}"
+        said, claim = (
+            _counts(counts, bad),
+            f"stay within {_rate_margin(verdict.aside.tolerance, gate.tolerance.excess)}",
+        )
     else:
         said, claim = _latency(verdict, counts), f"keep {_latency_claim(gate, verdict)}"
     said += _estimate(verdict)
@@ -56,7 +59,7 @@ def _replays_harm(gate: ReplayGate, verdict: GateVerdict) -> str:
         )
     said = _differing(verdict, verdict.counts)
     line = gate.harm * gate.allowed
-    worst = max(verdict.slices, key=lambda one: one.log_harm, default=None)
+    worst = max(verdict.aside.slices, key=lambda one: one.log_harm, default=None)
     if worst is None or worst.log_harm <= 0:
         return f"{said}: proven to be over {_share(line)}"
     return f"{said}, most of all in slice {_slice(worst)}: proven to be over {_share(line)}"
@@ -72,7 +75,7 @@ def _replays_standing(gate: ReplayGate, verdict: GateVerdict) -> str:
         said = _shifted(verdict)
     else:
         said, claim = _differing(verdict, verdict.step_counts), f"stay under {_share(gate.allowed)}"
-        judged = [one for one in verdict.slices if one.enough]
+        judged = [one for one in verdict.aside.slices if one.enough]
         worst = min(judged, key=lambda one: one.log_safe, default=None)
         if worst is not None and worst.log_safe < verdict.safe_level:
             said += f", least proven in slice {_slice(worst)}"
@@ -83,14 +86,14 @@ def _replays_standing(gate: ReplayGate, verdict: GateVerdict) -> str:
 def _differing(verdict: GateVerdict, counts: Counts) -> str:
     differ, compared = counts.candidate_bad, counts.candidate_requests
     said = f"{differ:,} of {compared:,} replayed requests were answered differently ({_percent(differ, compared)})"
-    if verdict.interval is None:
+    if verdict.aside.interval is None:
         return said
-    low, high = (100 * end for end in verdict.interval)
+    low, high = (100 * end for end in verdict.aside.interval)
     return f"{said}; between {low:.2g} % and {high:.2g} % (95 %)"
 
 
 def _shifted(verdict: GateVerdict) -> str:
-    shift = verdict.shift
+    shift = verdict.aside.shift
     if shift is None:
         return "no predictions"
     return f"{shift.name} {shift.event}: {100 * shift.candidate:.3g} % of the candidate's predictions, {100 * shift.stable:.3g} % of stable's"
@@ -118,14 +121,14 @@ def _counts(counts: Counts, did: str) -> str:
 
 
 def _latency(verdict: GateVerdict, counts: Counts) -> str:
-    hardest = max(verdict.quantiles, key=lambda q: q.quantile, default=None)
+    hardest = max(verdict.aside.quantiles, key=lambda q: q.quantile, default=None)
     edge = "the edges" if hardest is None or not math.isfinite(hardest.upper) else _seconds(hardest.upper)
     return _counts(counts, f"took longer than {edge}")
 
 
 def _latency_claim(gate: LatencyGate, verdict: GateVerdict) -> str:
     parts = []
-    for q in verdict.quantiles:
+    for q in verdict.aside.quantiles:
         name = _name(q.quantile)
         if math.isfinite(q.tolerance):
             parts.append(f"{name} within {q.tolerance:.3g}x stable's")
@@ -137,12 +140,12 @@ def _latency_claim(gate: LatencyGate, verdict: GateVerdict) -> str:
 
 
 def _estimate(verdict: GateVerdict) -> str:
-    if verdict.estimate is None:
+    if verdict.aside.estimate is None:
         return ""
-    said = f"; {verdict.estimate:.3g}x as {'long' if verdict.quantiles else 'often'}"
-    if verdict.interval is None:
+    said = f"; {verdict.aside.estimate:.3g}x as {'long' if verdict.aside.quantiles else 'often'}"
+    if verdict.aside.interval is None:
         return said
-    low, high = verdict.interval
+    low, high = verdict.aside.interval
     if math.isinf(high):
         return f"{said}, at least {low:.2g}x (95 %)"
     if low <= 0:
@@ -158,7 +161,7 @@ def _needed(
     never: str = "",
 ) -> str:
     if verdict.needed_requests is None:
-        reasons = (never,) if never else verdict.notes[:1]
+        reasons = (never,) if never else verdict.aside.notes[:1]
         return (
             "".join(f"; {reason}" for reason in reasons) or "; as things are that cannot be proven of an equal version"
         )

@@ -31,6 +31,16 @@ class Credentials:
     headers_folder: Path | None = None
     ca_file: Path | None = None
 
+    @classmethod
+    def named(cls, *, token_file: str | None, headers_folder: str | None, ca_file: str | None) -> Credentials:
+        """Files by their names; empty: none."""
+        return cls(
+            **{
+                one: Path(name) if name else None
+                for one, name in (("token_file", token_file), ("headers_folder", headers_folder), ("ca_file", ca_file))
+            }
+        )
+
     def headers(self) -> dict[str, str]:
         """The headers as they are now.
 

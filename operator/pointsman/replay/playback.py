@@ -73,8 +73,9 @@ def play(recording: Recording, policy: Policy) -> Iterator[Look]:
         now = moment(time)
         if time == recording.begins:
             reading = replace(reading, past=_past(recording, policy, asked, at=now))
+        elapsed = time - recording.begins
         evidence = folding.fold(
-            state.evidence, reading, policy=policy, asked=asked, elapsed=time - recording.begins, now=now
+            folding.Look(evidence=state.evidence, reading=reading, policy=policy, asked=asked, elapsed=elapsed, now=now)
         )
         balance = weighing.weigh(evidence, policy, asked, now=now)
         state.evidence = evidence
@@ -83,7 +84,7 @@ def play(recording: Recording, policy: Policy) -> Iterator[Look]:
             _decide(state, policy, stages, balance, now=now, begins=begins)
         yield Look(
             at=time,
-            elapsed=time - recording.begins,
+            elapsed=elapsed,
             step=state.step,
             share=stages[state.step - 1].share,
             balance=balance,

@@ -21,6 +21,11 @@ def is_inspector(live: Json) -> bool:
     return bool(labels.get(names.ROLE) == names.INSPECTOR)
 
 
+def is_users(route: Json) -> bool:
+    """Whether a route is none of those that we make: they say so, and are deleted with their ModelDeployment."""
+    return (route["metadata"].get("labels") or {}).get(names.MANAGED_BY) != names.MANAGER
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pods:
     """The pods of a revision, as its Deployment and its HPA report them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pointsman.api.values import ApiModel, basis_points, percent
@@ -19,12 +20,28 @@ _LOOKING = ("Warming", "Shadow", "Canary", "AwaitingApproval", "Promoting")
 
 def decide(observed: Observed, now: datetime) -> Plan:
     """What to do about one ModelDeployment, as observed, at `now`."""
-    facts = Facts(observed, now)
-    draft = course.adopt(facts)
+    (plan,) = decide_all([(observed, now)])
+    return plan
+
+
+def decide_all(cases: Sequence[tuple[Observed, datetime]]) -> list[Plan]:
+    """What to do about each of many ModelDeployments: as `decide` does, but that their evidence is folded together."""
+    drafts = [_begun(observed, now) for observed, now in cases]
+    steps.look(drafts)
+    return [_ended(draft) for draft in drafts]
+
+
+def _begun(observed: Observed, now: datetime) -> Draft:
+    """A decision up to its look at the evidence."""
+    draft = course.adopt(Facts(observed, now))
     course.follow_spec(draft)
     course.obey_abort(draft)
     watching.look(draft)
-    steps.look(draft)
+    return draft
+
+
+def _ended(draft: Draft) -> Plan:
+    """A decision from its look at the evidence on."""
     readiness.judge(draft)
     steps.advance(draft)
     course.finish(draft)

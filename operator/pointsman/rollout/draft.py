@@ -51,6 +51,7 @@ class Draft:
     waiting: str = ""
     look_within: timedelta = timedelta.max  # of the next look, where the policy's interval is longer
     wakes: list[datetime] = field(default_factory=list)
+    _questions: tuple[object, Mapping[str, Asked | Unanswerable]] | None = None  # of whom, and what they are
 
     @property
     def now(self) -> datetime:
@@ -100,21 +101,27 @@ class Draft:
         return self.facts.policy.watching
 
     def questions(self) -> Mapping[str, Asked | Unanswerable]:
-        """What the gates of the running attempt ask of Prometheus."""
+        """What the gates of the running attempt ask of Prometheus; asked for again and again, it is worked out once."""
         if self.policy is None or self.candidate is None or self.stable is None:
             return {}
-        stable, candidate = self.facts.spec(self.stable), self.facts.spec(self.candidate)
+        of = (self.policy, self.stable, self.candidate, self.goal_mirror > 0)
+        if self._questions is None or self._questions[0] != of:
+            self._questions = (of, self._ask(self.policy, self.stable, self.candidate))
+        return self._questions[1]
+
+    def _ask(self, policy: Policy, stable: str, candidate: str) -> Mapping[str, Asked | Unanswerable]:
+        of_stable, of_candidate = self.facts.spec(stable), self.facts.spec(candidate)
         return weighing.questions(
-            self.policy,
-            stable=None if stable is None else stable.metrics,
-            candidate=None if candidate is None else candidate.metrics,
+            policy,
+            stable=None if of_stable is None else of_stable.metrics,
+            candidate=None if of_candidate is None else of_candidate.metrics,
             names=Names(
                 namespace=self.facts.observed.deployment.namespace,
                 deployment=self.facts.observed.deployment.name,
-                stable=self.stable,
-                candidate=self.candidate,
-                stable_version=self.version(self.stable),
-                candidate_version=self.version(self.candidate),
+                stable=stable,
+                candidate=candidate,
+                stable_version=self.version(stable),
+                candidate_version=self.version(candidate),
             ),
             gateway=self.facts.observed.settings.gateway_metrics,
             routed=self.facts.traffic is not None,

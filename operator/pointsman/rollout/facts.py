@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any, TypeVar
 
 from pointsman.api import names
 from pointsman.api.autoscaling import Autoscaling
@@ -20,6 +22,8 @@ from pointsman.rollout.acceptance import Refusal, Target
 from pointsman.rollout.actions import Asked
 from pointsman.rollout.observed import Observed
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -27,6 +31,17 @@ class Facts:
 
     observed: Observed
     now: datetime
+
+    @cached_property
+    def _known(self) -> dict[tuple[str | None, ...], Any]:
+        return {}
+
+    def _once(self, question: tuple[str | None, ...], answer: Callable[[], T]) -> T:
+        """What a decision asks again and again is worked out once."""
+        if question not in self._known:
+            self._known[question] = answer()
+        found: T = self._known[question]
+        return found
 
     @cached_property
     def found(self) -> Target | Refusal:
@@ -107,10 +122,16 @@ class Facts:
         """The pods of a revision."""
         if revision is None:
             return arms.Pods()
+        return self._once(("pods", revision), lambda: self._counted(revision))
+
+    def _counted(self, revision: str) -> arms.Pods:
         return arms.pods(self.observed.workloads.get(revision), self.observed.autoscalers.get(revision))
 
     def switch(self, stable: str | None, candidate: str | None) -> arms.Switch:
         """How traffic is split between two revisions now."""
+        return self._once(("switch", stable, candidate), lambda: self._switch(stable, candidate))
+
+    def _switch(self, stable: str | None, candidate: str | None) -> arms.Switch:
         if self.traffic is not None and self.shared:
             return arms.users_switch(self.observed.users_route, self.traffic, self.place(stable))
         if self.traffic is not None:
@@ -130,6 +151,9 @@ class Facts:
 
     def spec(self, revision: str) -> ModelRevisionSpec | None:
         """What a revision runs: as recorded in it, or, where it is new, as the spec renders now."""
+        return self._once(("spec", revision), lambda: self._spec(revision))
+
+    def _spec(self, revision: str) -> ModelRevisionSpec | None:
         known = self.observed.revisions.get(revision)
         if known is not None:
             return known.spec.model_copy(update={"metrics": self._profile(revision, known.spec)})

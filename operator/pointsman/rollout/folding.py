@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pointsman.api.gates import COMPARED_SIGNALS, LATENCY_SIGNALS, Gate
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
 from pointsman.evidence.bins import Bins
+from pointsman.evidence.gate import State
 from pointsman.evidence.replays import AgreementLook, Histograms, PredictionLook
+from pointsman.evidence.together import Fold
 from pointsman.rollout import numbers, slicing, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
@@ -27,33 +29,91 @@ FRESH_LOOKS = 3
 """A gate has data as long as its last good look is at most this many intervals old."""
 
 
-def fold(  # one argument a fact of the look
-    evidence: Evidence,
-    reading: Reading,
-    *,
-    policy: Policy,
-    asked: Mapping[str, Asked | Unanswerable],
-    elapsed: float,
-    now: datetime,
-) -> Evidence:
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look found for one attempt, and what its evidence was before.
+
+    evidence   before the look
+    reading    what Prometheus answered
+    policy     the attempt's
+    asked      what its gates ask, by name
+    elapsed    seconds of the deadline used up
+    """
+
+    evidence: Evidence
+    reading: Reading
+    policy: Policy
+    asked: Mapping[str, Asked | Unanswerable]
+    elapsed: float
+    now: datetime
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A gate's evidence with what a look counted, which is still to be folded into what is proven."""
+
+    kept: GateEvidence
+    fold: Fold
+
+    def proven(self, after: State | ValueError) -> GateEvidence:
+        """The gate's evidence after the look."""
+        if isinstance(after, ValueError):
+            # Evidence of other buckets or other steps, such as a newer operator's: an abort must not wait.
+            return replace(self.kept, ledger=ledgers.Ledger(), slices={}, state=None, problem=f"counts anew: {after}")
+        return replace(self.kept, state=after, problem=None)
+
+
+def fold(look: Look) -> Evidence:
     """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
-    latest = evidence.looked_at
-    if latest is not None and reading.at <= latest <= now:  # a later one than now is from before the clock was set back
-        return evidence
-    folded = dict(evidence.gates)
+    (after,) = fold_all([look])
+    return after
+
+
+def fold_all(looks: Sequence[Look]) -> list[Evidence]:
+    """One look more for each of many attempts, as `fold` does; what can be worked out for several at once is."""
+    counted = [_count_look(look) for look in looks]
+    pending = [gate for gates_ in counted for gate in gates_.values() if isinstance(gate, _Counted)]
+    after = iter(gates.fold_all([gate.fold for gate in pending]))
+    return [
+        _looked(
+            look,
+            {name: gate.proven(next(after)) if isinstance(gate, _Counted) else gate for name, gate in gates_.items()},
+        )
+        for look, gates_ in zip(looks, counted, strict=True)
+    ]
+
+
+def _is_known(look: Look) -> bool:
+    """Whether it was folded in before; a later one than now is from before the clock was set back."""
+    latest = look.evidence.looked_at
+    return latest is not None and look.reading.at <= latest <= look.now
+
+
+def _looked(look: Look, found: Mapping[str, GateEvidence]) -> Evidence:
+    if _is_known(look):
+        return look.evidence
+    return replace(look.evidence, gates={**look.evidence.gates, **found}, looked_at=min(look.reading.at, look.now))
+
+
+def _count_look(look: Look) -> dict[str, GateEvidence | _Counted]:
+    """What the look says of each gate that it asked."""
+    if _is_known(look):
+        return {}
+    found: dict[str, GateEvidence | _Counted] = {}
+    policy, reading = look.policy, look.reading
     for gate in policy.gates:
-        question = asked.get(gate.name)
+        question = look.asked.get(gate.name)
         if question is None or isinstance(question, Unanswerable):
             continue
-        before = _asking(policy, gate, evidence.gates.get(gate.name), question)
+        before = _asking(policy, gate, look.evidence.gates.get(gate.name), question)
         answer = reading.gates.get(gate.name, NoData("the look did not ask this gate's question"))
         if isinstance(question, ThresholdQuestion):
-            folded[gate.name] = _fold_threshold(policy, gate, before, answer, at=reading.at)
+            found[gate.name] = _fold_threshold(policy, gate, before, answer, at=reading.at)
         else:
             if needs_past(question):
                 before = _calibrated(gate, before, reading.past.get(gate.name))
-            folded[gate.name] = _fold_gate(policy, gate, before, answer, at=reading.at, elapsed=elapsed)
-    return replace(evidence, gates=folded, looked_at=min(reading.at, now))
+            found[gate.name] = _count_gate(policy, gate, before, answer, at=reading.at, elapsed=look.elapsed)
+    return found
 
 
 def asked_anew(before: Evidence, after: Evidence) -> bool:
@@ -65,9 +125,7 @@ def asked_anew(before: Evidence, after: Evidence) -> bool:
 
 def needs_past(question: Asked) -> bool:
     """Whether what stable counted in the hour before an attempt says anything about the noise of these counts."""
-    if isinstance(question, Question):
-        return question.stable.source != "Inspector"
-    return isinstance(question, EventsQuestion)
+    return isinstance(question, Question | EventsQuestion) and not _of_replays(question)
 
 
 def uncalibrated(evidence: Evidence | None, names: Iterable[str]) -> bool:
@@ -153,7 +211,7 @@ def _fold_threshold(
     return replace(before, standing=standing, problem=None)
 
 
-def _fold_gate(
+def _count_gate(
     policy: Policy,
     gate: Gate,
     before: GateEvidence,
@@ -161,7 +219,7 @@ def _fold_gate(
     *,
     at: datetime,
     elapsed: float,
-) -> GateEvidence:
+) -> GateEvidence | _Counted:
     if not isinstance(counts, Counts):
         return replace(before, problem=counts.reason if isinstance(counts, NoData | Faulty) else "nothing was counted")
     if before.calibration is None and gate.signal not in COMPARED_SIGNALS:
@@ -179,12 +237,7 @@ def _fold_gate(
     look = _look(gate, counts, increments, at, elapsed)
     if isinstance(look, AgreementLook):
         look = replace(look, slices=of_slices)
-    try:
-        return replace(before, ledger=ledger, slices=slices, state=gates.fold(spec, state, look), problem=None)
-    except (
-        ValueError
-    ) as unfit:  # evidence of other buckets or other steps, such as a newer operator's: an abort must not wait
-        return replace(before, ledger=ledgers.Ledger(), slices={}, state=None, problem=f"counts anew: {unfit}")
+    return _Counted(replace(before, ledger=ledger, slices=slices), Fold(spec, state, look))
 
 
 def _counted_as(before: GateEvidence, counts: Counts) -> GateEvidence:

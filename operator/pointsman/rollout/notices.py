@@ -14,6 +14,7 @@ from pointsman.api import conditions as c
 from pointsman.api.modeldeployment import MOST_NOTIFICATIONS, ModelDeploymentStatus
 from pointsman.api.notification import Notification, Notify, Occasion, Webhook
 from pointsman.api.values import API_VERSION, GROUP
+from pointsman.rollout import turns
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.plan import Notice
 
@@ -36,18 +37,16 @@ class Told:
 
 def told(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Told]:
     """What happened between two statuses, in its order: ends before beginnings."""
-    known = {(entry.revision, entry.attempt, entry.at) for entry in before.history}
-    for entry in reversed(after.history):
-        if (entry.revision, entry.attempt, entry.at) not in known:
-            yield Told(
-                occasion=entry.outcome,
-                revision=entry.revision,
-                version=entry.version,
-                attempt=entry.attempt,
-                reason=entry.reason,
-                gate=entry.gate,
-                message=entry.message,
-            )
+    for entry in turns.ended(before, after):
+        yield Told(
+            occasion=entry.outcome,
+            revision=entry.revision,
+            version=entry.version,
+            attempt=entry.attempt,
+            reason=entry.reason,
+            gate=entry.gate,
+            message=entry.message,
+        )
     yield from _of_rollout(before, after)
     drifted = c.find(after.conditions, c.DRIFTED)
     if drifted is not None and drifted.status == "True" and after.stable is not None:
@@ -66,11 +65,7 @@ def _of_rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> 
     now, candidate, then = after.rollout, after.candidate, before.rollout
     if now is None or candidate is None or now.phase == "RollingBack":
         return
-    same = (
-        then is not None
-        and before.candidate is not None
-        and (before.candidate.revision, then.attempt) == (candidate.revision, now.attempt)
-    )
+    same = turns.goes_on(before, after)
     waits = now.phase == "AwaitingApproval"
     waited = same and then is not None and (then.phase, then.step) == (now.phase, now.step)
     happened: tuple[tuple[Occasion, bool], ...] = (

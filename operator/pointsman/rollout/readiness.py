@@ -43,22 +43,32 @@ def candidate_trouble(draft: Draft) -> str:
     """Why the candidate does not serve as it should; empty: nothing is known."""
     if draft.candidate is None:
         return ""
-    seen = draft.facts.pods(draft.candidate)
-    own = trouble(draft.facts.observed.pods.get(draft.candidate, ()))
-    return own or seen.problem or _route_trouble(draft) or ""
+    return _trouble_of(draft, draft.candidate) or _route_trouble(draft) or ""
 
 
 def inspector_trouble(draft: Draft) -> str:
     """Why what is mirrored does not reach the candidate's inspector; empty: it does, or nothing is to be mirrored."""
     if draft.candidate is None or draft.rollout is None or not draft.goal_mirror:
         return ""
-    name = names.inspector(draft.candidate)
-    seen = draft.facts.pods(name)
-    if seen.ready:
+    said = unready_inspector(draft, draft.candidate, "its")
+    if said:
+        since = draft.rollout.step_started_at or draft.rollout.started_at
+        draft.wakes.append(draft.now + patience(draft.now - since))
+    return said
+
+
+def unready_inspector(draft: Draft, revision: str, whose: str) -> str:
+    """That a revision's inspector is not ready, and why, if that is known; empty: it is. `whose` is what it is called by."""
+    name = names.inspector(revision)
+    if draft.facts.pods(name).ready:
         return ""
-    draft.wakes.append(draft.now + patience(draft.now - (draft.rollout.step_started_at or draft.rollout.started_at)))
-    why = trouble(draft.facts.observed.pods.get(name, ())) or seen.problem
-    return "its inspector is not ready" + (f": {why}" if why else "")
+    why = _trouble_of(draft, name)
+    return f"{whose} inspector is not ready" + (f": {why}" if why else "")
+
+
+def _trouble_of(draft: Draft, name: str) -> str | None:
+    """What the pods of a Deployment say themselves, or else the Deployment."""
+    return trouble(draft.facts.observed.pods.get(name, ())) or draft.facts.pods(name).problem
 
 
 def stable_down(draft: Draft) -> bool:

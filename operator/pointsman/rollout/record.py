@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pointsman.evidence import gate as gates
 from pointsman.evidence.model import Calibration
 from pointsman.rollout.thresholds import Standing
 from pointsman.signals.ledger import Ledger
+
+
+def is_due(saved: datetime, now: datetime, *, every: timedelta) -> bool:
+    """Whether to write again what was written then; the clock may have been set back since."""
+    return not timedelta() <= now - saved < every
 
 
 @dataclass(frozen=True, kw_only=True)

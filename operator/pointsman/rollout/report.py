@@ -10,6 +10,7 @@ from pointsman.api.values import percent
 from pointsman.rollout import actions, readiness, watching, wording
 from pointsman.rollout.acceptance import Refusal
 from pointsman.rollout.draft import Draft
+from pointsman.rollout.record import is_due
 from pointsman.rollout.shape import Shape, live_share, routed
 from pointsman.rollout.steps import past_deadline
 from pointsman.rollout.weighing import Weighed
@@ -259,7 +260,7 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
         return
     revision, rollout = running
     saved = draft.evidence.saved_at or rollout.started_at
-    due = not timedelta() <= draft.now - saved < SAVE_EVERY  # the clock may have been set back
+    due = is_due(saved, draft.now, every=SAVE_EVERY)
     behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import RolloutStatus
@@ -29,32 +30,35 @@ FIRST_LOOKS = timedelta(seconds=2)
 """Looks at a candidate that waits only for its first data come at least so often: an interval can be minutes."""
 
 
-def look(draft: Draft) -> None:
-    """Fold a fresh look into the evidence and weigh it; proven harm ends the attempt, in every phase."""
-    running = draft.running()
-    if running is None or draft.policy is None:
-        return
-    _, rollout = running
-    asked = draft.questions()
-    reading = draft.facts.observed.reading
-    before = draft.evidence.looked_at if draft.evidence else None
-    if reading is not None and draft.evidence is not None:
-        known = draft.evidence
-        draft.evidence = folding.fold(
-            known,
-            reading,
-            policy=draft.policy,
-            asked=asked,
-            elapsed=_elapsed(draft.policy, rollout, draft.now),
-            now=draft.now,
-        )
-        if folding.asked_anew(known, draft.evidence):
+def look(drafts: Sequence[Draft]) -> None:
+    """Fold fresh looks into the evidence and weigh it; proven harm ends an attempt, in every phase."""
+    running = [draft for draft in drafts if draft.running() is not None and draft.policy is not None]
+    looks = [(draft, look) for draft in running if (look := _look(draft)) is not None]
+    for (draft, look), after in zip(looks, folding.fold_all([look for _, look in looks]), strict=True):
+        draft.evidence = after
+        draft.fresh = after.looked_at != look.evidence.looked_at
+        if folding.asked_anew(look.evidence, after):
             draft.update(hold_started_at=None)  # a step holds for evidence of one kind
-    draft.weigh()
-    looked = draft.evidence is not None and draft.evidence.looked_at != before
-    draft.fresh = looked and draft.balance.observed
-    if draft.balance.harm:
-        _roll_back_for_harm(draft)
+    for draft in running:
+        draft.weigh()
+        draft.fresh = draft.fresh and draft.balance.observed
+        if draft.balance.harm:
+            _roll_back_for_harm(draft)
+
+
+def _look(draft: Draft) -> folding.Look | None:
+    """What Prometheus said of a running attempt since the last decision; None: nothing."""
+    reading, running = draft.facts.observed.reading, draft.running()
+    if reading is None or running is None or draft.policy is None or draft.evidence is None:
+        return None
+    return folding.Look(
+        evidence=draft.evidence,
+        reading=reading,
+        policy=draft.policy,
+        asked=draft.questions(),
+        elapsed=_elapsed(draft.policy, running[1], draft.now),
+        now=draft.now,
+    )
 
 
 def _roll_back_for_harm(draft: Draft) -> None:

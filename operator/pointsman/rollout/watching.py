@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from pointsman.api import conditions as c
 from pointsman.api import names
@@ -12,6 +11,7 @@ from pointsman.rollout import course, readiness, vigil
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.folding import FRESH_LOOKS
 from pointsman.rollout.policy import Watching
+from pointsman.rollout.record import is_due
 from pointsman.rollout.vigil import Vigil
 from pointsman.signals.profiles import ServedQuestion
 from pointsman.signals.reading import Watch, stale_after
@@ -100,7 +100,7 @@ def drifted(draft: Draft) -> Says | None:
 
 def _unknown(draft: Draft, watching: Watching, known: Vigil) -> Says | None:
     """Why nothing can be said yet; None: it can."""
-    trouble = "" if draft.stable is None else _inspector_trouble(draft, names.inspector(draft.stable))
+    trouble = "" if draft.stable is None else readiness.unready_inspector(draft, draft.stable, "the")
     if trouble:
         return None, "InspectorNotReady", trouble
     if known.mismatch is not None:
@@ -116,14 +116,6 @@ def _unknown(draft: Draft, watching: Watching, known: Vigil) -> Says | None:
     else:
         said = "learning from live traffic what is normal, until every hour of the week was looked at"
     return None, "Learning", f"{said}: nothing is found before; a reference (spec.model.reference) needs no learning"
-
-
-def _inspector_trouble(draft: Draft, name: str) -> str:
-    seen = draft.facts.pods(name)
-    if seen.ready:
-        return ""
-    why = readiness.trouble(draft.facts.observed.pods.get(name, ())) or seen.problem
-    return "the inspector is not ready" + (f": {why}" if why else "")
 
 
 def tell(draft: Draft, status: ModelDeploymentStatus) -> None:
@@ -148,7 +140,7 @@ def save(draft: Draft) -> None:
         return
     saved = known.saved_at
     behind = saved is None or saved < known.looked_at
-    due = saved is None or not timedelta() <= draft.now - saved < vigil.SAVE_EVERY  # the clock may have been set back
+    due = saved is None or is_due(saved, draft.now, every=vigil.SAVE_EVERY)
     if behind and (due or known.kind != known.saved_kind):
         draft.vigil = replace(known, saved_at=draft.now, saved_kind=known.kind)
         draft.keep(draft.stable, drift=draft.vigil.dump())
