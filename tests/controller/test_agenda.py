@@ -75,7 +75,7 @@ STORIES = [
 
 @pytest.mark.parametrize("story", STORIES)
 def test_who_is_next(story: list[str]) -> None:
-    agenda: Agenda[str] = Agenda()
+    agenda: Agenda[str] = Agenda(2)
     now = 0.0
     for step in story:
         verb, *words = step.split()
@@ -94,7 +94,7 @@ def test_who_is_next(story: list[str]) -> None:
 
 
 def test_back_off_doubles_up_to_a_limit_and_ends_with_success() -> None:
-    agenda: Agenda[str] = Agenda(first_delay=1, longest_delay=5)
+    agenda: Agenda[str] = Agenda(2, first_delay=1, longest_delay=5)
     assert [agenda.failed("a", now=0) for _ in range(4)] == [1, 2, 4, 5]
     assert agenda.failed("b", now=0) == 1
     agenda.succeeded("a")
@@ -104,14 +104,14 @@ def test_back_off_doubles_up_to_a_limit_and_ends_with_success() -> None:
 
 
 def test_a_failing_key_does_not_delay_an_event() -> None:
-    agenda: Agenda[str] = Agenda()
+    agenda: Agenda[str] = Agenda(2)
     agenda.failed("a", now=0)
     agenda.add("a", 0)
     assert agenda.take(0) == "a"
 
 
 def test_old_times_do_not_pile_up() -> None:
-    agenda: Agenda[str] = Agenda()
+    agenda: Agenda[str] = Agenda(2)
     for at in range(1000, 0, -1):
         agenda.wake("a", at)
         assert agenda.next_at() == at

@@ -114,7 +114,7 @@ def operator(  # one option each
         float, _option("retry-period", "Seconds between two tries to take the lease, or to renew one in need.")
     ] = 2.0,
     probes_port: Annotated[int, _option("probes-port", "Port of /healthz, /readyz and /metrics.")] = 8080,
-    workers: Annotated[int, _option("workers", "How many ModelDeployments are worked on at a time.")] = 8,
+    workers: Annotated[int, _option("workers", "How many ModelDeployments are worked on at a time.")] = 16,
     log_level: Annotated[str, _option("log-level", "debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the operator until it is told to stop."""

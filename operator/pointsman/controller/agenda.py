@@ -1,7 +1,8 @@
 """Which key is worked on next: one worker at a time for a key, repeats merged, later times and back-off kept.
 
 There are two lines. Who has changed something waits in the first; in the second wait those that come round by themselves,
-hundreds at a time: looks, and everything after a restart. The first goes before, and never keeps the second from moving.
+hundreds at a time: looks, and everything after a restart. The first goes before, and never keeps the second from moving. Of the
+second only so many are worked on at the same time: enough to be decided together, each of them takes the loop for milliseconds.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ K = TypeVar("K", bound=Hashable)
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
-_ROUNDS_AT_ONCE = 2  # keys of the second line that are worked on at the same time: each takes the loop for milliseconds
 
 
 class Agenda(Generic[K]):
     """What is to be done and when; times are seconds of one monotonic clock, given by the caller."""
 
-    def __init__(self, first_delay: float = _FIRST_DELAY, longest_delay: float = _LONGEST_DELAY) -> None:
+    def __init__(
+        self, rounds_at_once: int, *, first_delay: float = _FIRST_DELAY, longest_delay: float = _LONGEST_DELAY
+    ) -> None:
+        self._rounds_at_once = rounds_at_once
         self._first = first_delay
         self._longest = longest_delay
         self._ready: deque[K] = deque()
@@ -90,7 +93,7 @@ class Agenda(Generic[K]):
         return key
 
     def _next(self) -> K | None:
-        waiting = bool(self._rounds) and len(self._on_rounds) < _ROUNDS_AT_ONCE
+        waiting = bool(self._rounds) and len(self._on_rounds) < self._rounds_at_once
         if waiting and not (self._ready and self._on_rounds):  # one of them always moves
             key, _ = self._rounds.popitem(last=False)
             self._on_rounds.add(key)

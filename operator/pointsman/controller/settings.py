@@ -43,7 +43,7 @@ class Settings:
     retry_period: float = 2.0
     identity: str = field(default_factory=own_identity)
     probes_port: int = 8080
-    workers: int = 8
+    workers: int = 16
     relist_every: float = 300.0
     silence_limit: float = 180.0  # without a bookmark a minute, or a reconnect, a watch is dead
     drain_limit: float = 20.0

@@ -45,7 +45,7 @@ class Workers:
         self._work = work
         self._count = count
         self._gauge = gauge
-        self._agenda: Agenda[Key] = Agenda()
+        self._agenda: Agenda[Key] = Agenda(max(1, count // 2))  # the others are there for who has changed something
         self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
