@@ -61,6 +61,9 @@ class _Rollout:
 
 
 _CALIBRATIONS = 100
+_TOGETHER = 16
+"""So many rollouts are read at a time: what comes at once is decided together, and the first do not wait for the last."""
+
 """Rollouts whose last hour is read in one look, thousands of points each; the others that begin are looked at again soon."""
 
 
@@ -69,6 +72,10 @@ def _calibrating_some(watches: Mapping[Key, Watch]) -> dict[Key, Watch]:
     asking = [key for key, watch in watches.items() if watch.calibrate is not None]
     later = frozenset(asking[_CALIBRATIONS:])
     return {key: replace(watch, calibrate=None) if key in later else watch for key, watch in watches.items()}
+
+
+def _read(look: counts.Look, watches: Iterable[Watch]) -> list[Reading]:
+    return [look.read(watch) for watch in watches]
 
 
 def _failures(answers: Mapping[Query, Answer] | Mapping[RangeQuery, RangeAnswer]) -> dict[str, str]:
@@ -137,17 +144,19 @@ class Looks:
             self._reader.read(plan.queries, now), self._reader.read_ranges(plan.ranges, now)
         )
         look = await asyncio.to_thread(counts.look, plan, answers, now, ranges=ranges)
-        for key, rollout in self._by_failures(due, look):
-            if not self._still(key, rollout):
-                continue
-            reading = await asyncio.to_thread(look.read, asked[key])  # nobody waits for a look, not a millisecond
-            if self._still(key, rollout):
-                self._deliver(key, reading)
+        ordered = self._by_failures(due, look)
+        for begin in range(0, len(ordered), _TOGETHER):
+            some = [(key, rollout) for key, rollout in ordered[begin : begin + _TOGETHER] if self._still(key, rollout)]
+            # Nobody waits for a look, not a millisecond.
+            readings = await asyncio.to_thread(_read, look, [asked[key] for key, _ in some])
+            for (key, rollout), reading in zip(some, readings, strict=True):
+                if self._still(key, rollout):
+                    self._deliver(key, reading)
         failed = _failures(answers) | _failures(ranges)
         self._tell(failed)
         self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())
 
-    def _by_failures(self, due: Mapping[Key, _Rollout], look: counts.Look) -> Iterable[tuple[Key, _Rollout]]:
+    def _by_failures(self, due: Mapping[Key, _Rollout], look: counts.Look) -> list[tuple[Key, _Rollout]]:
         """Those whose candidates failed most since their last look first: harm does not wait for hundreds of others."""
         grown: dict[Key, float] = {}
         for key, rollout in due.items():
