@@ -121,6 +121,22 @@ async def test_whose_candidate_has_failed_most_since_the_last_look_comes_first()
     assert await scene.at(17) == ["c", "a", "b"]
 
 
+async def test_many_are_delivered_some_at_a_time_to_be_decided_together() -> None:
+    scene, turns = Scene(), list[int]()
+    for number in range(40):
+        scene.add(f"model-{number:02}")
+
+    async def count() -> None:
+        while True:
+            turns.append(len(scene.delivered))
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert len(await scene.at(7)) == 40
+    counting.cancel()
+    assert set(turns) <= {0, 16, 32, 40}, "in one turn of the loop each time"
+
+
 async def test_every_rollout_gets_its_reading_with_the_time_of_evaluation() -> None:
     scene = Scene()
     scene.add("a")

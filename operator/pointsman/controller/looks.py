@@ -61,10 +61,10 @@ class _Rollout:
 
 
 _CALIBRATIONS = 100
+"""Rollouts whose last hour is read in one look, thousands of points each; the others that begin are looked at again soon."""
+
 _TOGETHER = 16
 """So many rollouts are read at a time: what comes at once is decided together, and the first do not wait for the last."""
-
-"""Rollouts whose last hour is read in one look, thousands of points each; the others that begin are looked at again soon."""
 
 
 def _calibrating_some(watches: Mapping[Key, Watch]) -> dict[Key, Watch]:
