@@ -1,68 +1,89 @@
-"""Decisions of several workers at once: what they gather in the same moment is decided together, which takes a fraction of the time."""
+"""Decisions of several workers: what Prometheus has said becomes evidence for all of them at once, which takes a fraction of the time."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from pointsman.rollout.draft import Draft
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Plan
 
 
 class Decision(Protocol):
-    """The pure core."""
+    """The pure core, in three parts."""
 
-    def decide_all(self, cases: Sequence[tuple[Observed, datetime]]) -> list[Plan]:
-        """What is to be done about each."""
+    def begin(self, observed: Observed, now: datetime) -> Draft:
+        """A decision up to what Prometheus has said since the last one."""
+
+    def fold(self, drafts: Sequence[Draft]) -> None:
+        """What Prometheus has said becomes evidence: of many decisions at once."""
+
+    def end(self, draft: Draft) -> Plan:
+        """A decision from the verdicts on."""
 
     def pods_wanted(self, observed: Observed) -> frozenset[str]:
         """The revisions whose pods the decision needs to see."""
 
 
 class _Case(NamedTuple):
-    observed: Observed
-    now: datetime
-    plan: asyncio.Future[Plan]
+    draft: Draft
+    folded: asyncio.Future[None]
 
 
 class Deciding:
-    """Asks the core for everybody who wants a decision now."""
+    """Decides for everybody who asks now.
+
+    No part takes the loop for long: begins and ends are one worker's each, in a turn of the loop of their own, so that an abort gets
+    in between. Who has nothing to fold waits for nobody.
+    """
 
     def __init__(self, decision: Decision) -> None:
         self._decision = decision
         self._cases: list[_Case] = []
+        self._going_on: deque[_Case] = deque()  # those whose looks are folded, until their worker's turn
         self.pods_wanted = decision.pods_wanted
 
     async def decide(self, observed: Observed, now: datetime) -> Plan:
-        """What is to be done, as soon as nobody else is about to ask."""
-        loop = asyncio.get_running_loop()
-        case = _Case(observed, now, loop.create_future())
-        self._cases.append(case)
-        if len(self._cases) == 1:
-            loop.call_soon(self._gather, 1)
-        return await case.plan
+        """What is to be done."""
+        draft = self._decision.begin(observed, now)
+        if observed.reading is not None:
+            loop = asyncio.get_running_loop()
+            case = _Case(draft, loop.create_future())
+            self._cases.append(case)
+            if len(self._cases) == 1:
+                loop.call_soon(self._gather, 1)
+            await case.folded
+        return self._decision.end(draft)
 
     def _gather(self, seen: int) -> None:
-        """Wait one turn of the loop more as long as each brings somebody: a worker that goes on rouses the next."""
-        if len(self._cases) > seen:
+        """Wait a turn of the loop more as long as somebody may come: each worker that goes on rouses the next."""
+        if self._going_on or len(self._cases) > seen:
             asyncio.get_running_loop().call_soon(self._gather, len(self._cases))
             return
-        cases, self._cases = [case for case in self._cases if not case.plan.done()], []
+        cases, self._cases = [case for case in self._cases if not case.folded.done()], []
         try:
-            plans = self._decision.decide_all([(case.observed, case.now) for case in cases])
+            self._decision.fold([case.draft for case in cases])
         except Exception:  # noqa: BLE001  one of them is at fault: each alone, so that the others are decided
             for case in cases:
-                self._alone(case)
-        else:
-            for case, plan in zip(cases, plans, strict=True):
-                case.plan.set_result(plan)
+                self._fold_alone(case)
+        self._going_on.extend(cases)
+        self._go_on()
 
-    def _alone(self, case: _Case) -> None:
+    def _fold_alone(self, case: _Case) -> None:
         try:
-            (plan,) = self._decision.decide_all([(case.observed, case.now)])
+            self._decision.fold([case.draft])
         except Exception as fault:  # noqa: BLE001  the worker's, who knows what to do with it
-            case.plan.set_exception(fault)
-        else:
-            case.plan.set_result(plan)
+            case.folded.set_exception(fault)
+
+    def _go_on(self) -> None:
+        """The next one's turn."""
+        if not self._going_on:
+            return
+        case = self._going_on.popleft()
+        if not case.folded.done():
+            case.folded.set_result(None)
+        asyncio.get_running_loop().call_soon(self._go_on)

@@ -20,19 +20,13 @@ _LOOKING = ("Warming", "Shadow", "Canary", "AwaitingApproval", "Promoting")
 
 def decide(observed: Observed, now: datetime) -> Plan:
     """What to do about one ModelDeployment, as observed, at `now`."""
-    (plan,) = decide_all([(observed, now)])
-    return plan
+    draft = begin(observed, now)
+    fold([draft])
+    return end(draft)
 
 
-def decide_all(cases: Sequence[tuple[Observed, datetime]]) -> list[Plan]:
-    """What to do about each of many ModelDeployments: as `decide` does, but that their evidence is folded together."""
-    drafts = [_begun(observed, now) for observed, now in cases]
-    steps.look(drafts)
-    return [_ended(draft) for draft in drafts]
-
-
-def _begun(observed: Observed, now: datetime) -> Draft:
-    """A decision up to its look at the evidence."""
+def begin(observed: Observed, now: datetime) -> Draft:
+    """A decision up to what Prometheus has said since the last one."""
     draft = course.adopt(Facts(observed, now))
     course.follow_spec(draft)
     course.obey_abort(draft)
@@ -40,8 +34,14 @@ def _begun(observed: Observed, now: datetime) -> Draft:
     return draft
 
 
-def _ended(draft: Draft) -> Plan:
-    """A decision from its look at the evidence on."""
+def fold(drafts: Sequence[Draft]) -> None:
+    """What Prometheus has said becomes evidence: of many decisions at once, which takes little longer than of one."""
+    steps.fold(drafts)
+
+
+def end(draft: Draft) -> Plan:
+    """A decision from the verdicts on."""
+    steps.weigh(draft)
     readiness.judge(draft)
     steps.advance(draft)
     course.finish(draft)

@@ -30,20 +30,24 @@ FIRST_LOOKS = timedelta(seconds=2)
 """Looks at a candidate that waits only for its first data come at least so often: an interval can be minutes."""
 
 
-def look(drafts: Sequence[Draft]) -> None:
-    """Fold fresh looks into the evidence and weigh it; proven harm ends an attempt, in every phase."""
-    running = [draft for draft in drafts if draft.running() is not None and draft.policy is not None]
-    looks = [(draft, look) for draft in running if (look := _look(draft)) is not None]
+def fold(drafts: Sequence[Draft]) -> None:
+    """Fold the fresh looks at the attempts that run into their evidence."""
+    looks = [(draft, look) for draft in drafts if (look := _look(draft)) is not None]
     for (draft, look), after in zip(looks, folding.fold_all([look for _, look in looks]), strict=True):
         draft.evidence = after
         draft.fresh = after.looked_at != look.evidence.looked_at
         if folding.asked_anew(look.evidence, after):
             draft.update(hold_started_at=None)  # a step holds for evidence of one kind
-    for draft in running:
-        draft.weigh()
-        draft.fresh = draft.fresh and draft.balance.observed
-        if draft.balance.harm:
-            _roll_back_for_harm(draft)
+
+
+def weigh(draft: Draft) -> None:
+    """Weigh the evidence of the attempt that runs; proven harm ends it, in every phase."""
+    if draft.running() is None or draft.policy is None:
+        return
+    draft.weigh()
+    draft.fresh = draft.fresh and draft.balance.observed
+    if draft.balance.harm:
+        _roll_back_for_harm(draft)
 
 
 def _look(draft: Draft) -> folding.Look | None:

@@ -29,7 +29,9 @@ def test_a_decision_is_the_same_beside_others() -> None:
     worlds[1].run(30)
     now = worlds[1].now
     cases = [(look(world), now) for world in worlds] + [(alone.observed(None), alone.now)]
-    together = decision.decide_all(cases)
+    drafts = [decision.begin(observed, at) for observed, at in cases]
+    decision.fold(drafts)
+    together = [decision.end(draft) for draft in drafts]
     assert [plan.evidence is not None for plan in together] == [True, True, True, False]
     for (observed, at), plan in zip(cases, together, strict=True):
         by_itself = decision.decide(observed, at)
@@ -44,4 +46,4 @@ def test_a_decision_is_the_same_beside_others() -> None:
 
 
 def test_nobody_asks() -> None:
-    assert decision.decide_all([]) == []
+    decision.fold([])
