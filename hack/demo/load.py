@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import aiohttp
@@ -61,6 +62,7 @@ class Generator:
         self.rate = rate
         self.traffic = Traffic()
         self.failures: Counter[str] = Counter()  # by status, or by what went wrong where there was none
+        self.last_failure = ""  # when it was, and what was answered
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -100,7 +102,7 @@ class Generator:
         begun = time.monotonic()
         try:
             async with self._client.post(self._url, data=body, headers=self._headers) as answer:
-                await answer.read()
+                said = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as failure:
             self.traffic = self.traffic.plus(status=None)
             self.failures[type(failure).__name__] += 1
@@ -108,6 +110,7 @@ class Generator:
             self.traffic = self.traffic.plus(status=answer.status)
             if answer.status != HTTPStatus.OK:
                 self.failures[str(answer.status)] += 1
+                self.last_failure = f"{datetime.now(UTC):%H:%M:%S.%f}: {said[:500]!r}"
             self._recent.append(time.monotonic() - begun)
 
 

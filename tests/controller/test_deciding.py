@@ -97,21 +97,6 @@ async def test_who_goes_on_comes_back_to_be_folded_with_the_others() -> None:
     assert [len(names) for names in core.folded] == [8] * 5
 
 
-async def test_each_goes_on_in_a_turn_of_its_own() -> None:
-    core, turns = Core(), list[int]()
-    deciding = Deciding(core)
-
-    async def count() -> None:
-        while True:
-            turns.append(len(core.ended))
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    await asyncio.gather(*(ask(deciding, name) for name in "abcd"))
-    counting.cancel()
-    assert {1, 2, 3} <= set(turns), "an abort gets in between"
-
-
 async def test_a_fault_is_that_of_one() -> None:
     deciding = Deciding(Core("b"))
     first, fault, third = await asyncio.gather(*(ask(deciding, name) for name in "abc"), return_exceptions=True)

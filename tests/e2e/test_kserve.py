@@ -107,7 +107,7 @@ async def test_a_version_is_promoted_by_its_own_histogram_and_the_gateways_count
             await asyncio.gather(asking, return_exceptions=True)
     assert status["history"][0]["outcome"] == "Promoted", status
     assert users.traffic.answered > 0
-    assert users.traffic.failed == 0, (users.traffic, users.failures)
+    assert users.traffic.failed == 0, (users.traffic, users.failures, users.last_failure, status["history"])
 
     selector = f"pointsman.dev/revision={status['stable']['revision']}"
     pods = json.loads(installed.cluster.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"))["items"]

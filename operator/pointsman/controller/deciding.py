@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -35,16 +34,11 @@ class _Case(NamedTuple):
 
 
 class Deciding:
-    """Decides for everybody who asks now.
-
-    No part takes the loop for long: begins and ends are one worker's each, in a turn of the loop of their own, so that an abort gets
-    in between. Who has nothing to fold waits for nobody.
-    """
+    """Decides for everybody who asks now. Who has nothing to fold waits for nobody."""
 
     def __init__(self, decision: Decision) -> None:
         self._decision = decision
         self._cases: list[_Case] = []
-        self._going_on: deque[_Case] = deque()  # those whose looks are folded, until their worker's turn
         self.pods_wanted = decision.pods_wanted
 
     async def decide(self, observed: Observed, now: datetime) -> Plan:
@@ -60,8 +54,8 @@ class Deciding:
         return self._decision.end(draft)
 
     def _gather(self, seen: int) -> None:
-        """Wait a turn of the loop more as long as somebody may come: each worker that goes on rouses the next."""
-        if self._going_on or len(self._cases) > seen:
+        """Wait a turn of the loop more as long as each brings somebody: a worker that goes on rouses the next."""
+        if len(self._cases) > seen:
             asyncio.get_running_loop().call_soon(self._gather, len(self._cases))
             return
         cases, self._cases = [case for case in self._cases if not case.folded.done()], []
@@ -70,20 +64,14 @@ class Deciding:
         except Exception:  # noqa: BLE001  one of them is at fault: each alone, so that the others are decided
             for case in cases:
                 self._fold_alone(case)
-        self._going_on.extend(cases)
-        self._go_on()
+        else:
+            for case in cases:
+                case.folded.set_result(None)
 
     def _fold_alone(self, case: _Case) -> None:
         try:
             self._decision.fold([case.draft])
         except Exception as fault:  # noqa: BLE001  the worker's, who knows what to do with it
             case.folded.set_exception(fault)
-
-    def _go_on(self) -> None:
-        """The next one's turn."""
-        if not self._going_on:
-            return
-        case = self._going_on.popleft()
-        if not case.folded.done():
+        else:
             case.folded.set_result(None)
-        asyncio.get_running_loop().call_soon(self._go_on)
