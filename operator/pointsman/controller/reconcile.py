@@ -38,8 +38,8 @@ _log = structlog.get_logger(__name__)
 _ROUNDS = 12  # decisions of one reconcile; then others get their turn
 
 
-class Decision(Protocol):
-    """What decides, by the pure core."""
+class Decider(Protocol):
+    """Who decides, by the pure core."""
 
     async def decide(self, observed: Observed, now: datetime) -> Plan:
         """What is to be done."""
@@ -90,10 +90,10 @@ class Reconciler:
     """Reconciles ModelDeployments."""
 
     def __init__(
-        self, world: World, decision: Decision, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, world: World, decider: Decider, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._world = world
-        self._decision = decision
+        self._decider = decider
         self._clock = clock
 
     async def reconcile(self, key: Key) -> Done:
@@ -116,9 +116,9 @@ class Reconciler:
             observed = self._observe(key, memory, now)
             if observed is None:
                 return self._gone(key)
-            plan = await self._decision.decide(observed, now)
+            plan = await self._decider.decide(observed, now)
             memory.fallen |= falling(observed, memory)
-            wanted = self._decision.pods_wanted(observed) | memory.fallen
+            wanted = self._decider.pods_wanted(observed) | memory.fallen
             lowered = Outcome.SETTLED
             if wanted:
                 # What lowers does not wait for the list of pods. What is said about it is: the same decision, with pods.
@@ -127,7 +127,7 @@ class Reconciler:
                     outcome = lowered
                     continue
                 observed = replace(observed, pods=await self._pods(key, observed, wanted))
-                plan = await self._decision.decide(observed, now)
+                plan = await self._decider.decide(observed, now)
             try:
                 outcome = await self._carry(key, carrier.out(observed, plan, now))
             finally:

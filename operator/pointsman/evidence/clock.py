@@ -38,11 +38,15 @@ class Clock:
         return cls(elapsed=0.0, step_began=np.zeros(batch), candidate_pods=none, stable_pods=none)
 
     def tick(self, elapsed: float) -> Clock:
-        """Return the clock after a look that says nothing of pods; time never runs back."""
-        return replace(self, elapsed=max(self.elapsed, elapsed))
+        """Return the clock after a look that says nothing of pods."""
+        return replace(self, elapsed=self.used_up(elapsed))
+
+    def used_up(self, elapsed: float) -> float:
+        """Return the seconds of the deadline used up after a look; time never runs back."""
+        return max(self.elapsed, elapsed)
 
     def fold(self, look: Look) -> Clock:
-        """Return the clock after a look; time never runs back."""
+        """Return the clock after a look."""
         return replace(
             self.tick(look.elapsed),
             candidate_pods=np.full(self.step_began.shape, look.candidate_pods, dtype=np.int64),

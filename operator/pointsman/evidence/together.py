@@ -63,10 +63,9 @@ def fold_alike(folds: Sequence[Fold]) -> list[State]:
         after = rate.fold(_rate_gate(gates), _stacked(states), _look(looks))
     else:
         after = latency.fold(_latency_gate(gates), _stacked(states), _look(looks))
-    clocks = [state.clock.tick(look.elapsed) for state, look in zip(states, looks, strict=True)]
     return [
-        replace(row, clock=replace(row.clock, elapsed=clock.elapsed))
-        for row, clock in zip(_rows(after, len(folds)), clocks, strict=True)
+        replace(row, clock=replace(row.clock, elapsed=state.clock.used_up(look.elapsed)))
+        for row, state, look in zip(_rows(after, len(folds)), states, looks, strict=True)
     ]
 
 
@@ -78,13 +77,13 @@ def _asked(gate: Gate) -> Hashable:
 
 def _time(gate: Gate, state: RateState | LatencyState, look: RateLook | LatencyLook) -> Hashable:
     """When it is looked, and which of harm's copies have started by then: the rest of a clock is each rollout's own."""
-    elapsed = state.clock.tick(look.elapsed).elapsed
-    return (look.at, state.harm.started, state.harm.due(elapsed / gate.deadline))
+    phase = state.clock.used_up(look.elapsed) / gate.deadline
+    return (look.at, state.harm.started, state.harm.due(phase))
 
 
 def _rate_gate(gates: Sequence[RateGate]) -> RateGate:
     had = [gate.history for gate in gates]
-    history = RateHistory(*(np.asarray([getattr(one, name) for one in had]) for name in ("requests", "bad")))
+    history = RateHistory(requests=_column(had, "requests"), bad=_column(had, "bad"))
     return replace(gates[0], history=history, noise=_noise(gates))
 
 
@@ -97,7 +96,7 @@ def _latency_gate(gates: Sequence[LatencyGate]) -> LatencyGate:
 
 def _noise(gates: Sequence[Gate]) -> Noise:
     known = [gate.noise for gate in gates]
-    return Noise(**{one.name: np.asarray([getattr(noise, one.name) for noise in known]) for one in fields(Noise)})
+    return Noise(**{one.name: _column(known, one.name) for one in fields(Noise)})
 
 
 _SHARED = ("edges", "elapsed", "at")
@@ -106,8 +105,12 @@ _SHARED = ("edges", "elapsed", "at")
 def _look(looks: Sequence[_T]) -> _T:
     """The looks as one with a row for each."""
     names = [one.name for one in fields(looks[0]) if one.name not in _SHARED]  # type: ignore[arg-type]  # any dataclass: the type system cannot say it
-    rows = {name: np.asarray([getattr(look, name) for look in looks]) for name in names}
-    return replace(looks[0], **rows)  # type: ignore[type-var]  # as above
+    return replace(looks[0], **{name: _column(looks, name) for name in names})  # type: ignore[type-var]  # as above
+
+
+def _column(values: Sequence[Any], name: str) -> Any:
+    """A field of all of them, an array with a row for each."""
+    return np.asarray([getattr(one, name) for one in values])
 
 
 def _stacked(states: Sequence[_T]) -> _T:

@@ -42,10 +42,8 @@ def standing(gate: Gate | ReplayGate, verdict: GateVerdict, *, bad: str = "faile
     if counts.candidate_requests == 0 or counts.stable_requests == 0:
         return f"no requests to {_silent(counts)} in this step"
     if isinstance(gate, RateGate):
-        said, claim = (
-            _counts(counts, bad),
-            f"stay within {_rate_margin(verdict.aside.tolerance, gate.tolerance.excess)}",
-        )
+        said = _counts(counts, bad)
+        claim = f"stay within {_rate_margin(verdict.aside.tolerance, gate.tolerance.excess)}"
     else:
         said, claim = _latency(verdict, counts), f"keep {_latency_claim(gate, verdict)}"
     said += _estimate(verdict)

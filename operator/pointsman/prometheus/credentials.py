@@ -34,12 +34,7 @@ class Credentials:
     @classmethod
     def named(cls, *, token_file: str | None, headers_folder: str | None, ca_file: str | None) -> Credentials:
         """Files by their names; empty: none."""
-        return cls(
-            **{
-                one: Path(name) if name else None
-                for one, name in (("token_file", token_file), ("headers_folder", headers_folder), ("ca_file", ca_file))
-            }
-        )
+        return cls(token_file=_path(token_file), headers_folder=_path(headers_folder), ca_file=_path(ca_file))
 
     def headers(self) -> dict[str, str]:
         """The headers as they are now.
@@ -75,6 +70,10 @@ class Credentials:
             if not _NAME.fullmatch(file.name):
                 raise UnusableError(f"{file} is not named as a header is: write a name such as X-Scope-OrgID")
             yield file.name, _line(file)
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
 
 
 def _line(file: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -71,15 +71,12 @@ def fold(look: Look) -> Evidence:
 
 def fold_all(looks: Sequence[Look]) -> list[Evidence]:
     """One look more for each of many attempts, as `fold` does; what can be worked out for several at once is."""
-    counted = [_count_look(look) for look in looks]
-    pending = [gate for gates_ in counted for gate in gates_.values() if isinstance(gate, _Counted)]
+    counted = [None if _is_known(look) else _count_look(look) for look in looks]
+    pending = [gate for found in counted for gate in (found or {}).values() if isinstance(gate, _Counted)]
     after = iter(gates.fold_all([gate.fold for gate in pending]))
     return [
-        _looked(
-            look,
-            {name: gate.proven(next(after)) if isinstance(gate, _Counted) else gate for name, gate in gates_.items()},
-        )
-        for look, gates_ in zip(looks, counted, strict=True)
+        look.evidence if found is None else _looked(look, found, after)
+        for look, found in zip(looks, counted, strict=True)
     ]
 
 
@@ -89,16 +86,14 @@ def _is_known(look: Look) -> bool:
     return latest is not None and look.reading.at <= latest <= look.now
 
 
-def _looked(look: Look, found: Mapping[str, GateEvidence]) -> Evidence:
-    if _is_known(look):
-        return look.evidence
-    return replace(look.evidence, gates={**look.evidence.gates, **found}, looked_at=min(look.reading.at, look.now))
+def _looked(look: Look, found: Mapping[str, GateEvidence | _Counted], after: Iterator[State | ValueError]) -> Evidence:
+    """The attempt's evidence; `after` gives the states of what was folded, in its order."""
+    anew = {name: gate.proven(next(after)) if isinstance(gate, _Counted) else gate for name, gate in found.items()}
+    return replace(look.evidence, gates={**look.evidence.gates, **anew}, looked_at=min(look.reading.at, look.now))
 
 
 def _count_look(look: Look) -> dict[str, GateEvidence | _Counted]:
     """What the look says of each gate that it asked."""
-    if _is_known(look):
-        return {}
     found: dict[str, GateEvidence | _Counted] = {}
     policy, reading = look.policy, look.reading
     for gate in policy.gates:
