@@ -119,6 +119,21 @@ def test_most_are_done_at_once() -> None:
     assert len({alike(one) for one in folds}) == 2
 
 
+def test_who_has_no_deadline_test_keeps_no_sums_for_one_beside_who_has() -> None:
+    rng = np.random.default_rng(3)
+    gates = [rates(rng) for _ in range(3)]
+    looks = [replace(look(gate, rng, 1, edges=()), elapsed=10.0) for gate in gates]
+    due = (None, 300.0, None)  # the second is in its last step
+    states = [
+        evidence.next_step(gate, evidence.start(gate), deadline_test_at=at) for gate, at in zip(gates, due, strict=True)
+    ]
+    folds = [Fold(*one) for one in zip(gates, states, looks, strict=True)]
+    assert len({alike(one) for one in folds}) == 1
+    for one, after in zip(folds, evidence.fold_all(folds), strict=True):
+        assert not isinstance(after, ValueError)
+        assert values(after) == pytest.approx(values(evidence.fold(*one)), abs=ROUNDING, rel=1e-9, nan_ok=True)
+
+
 def test_what_one_is_at_fault_for_is_said_of_it_alone() -> None:
     rng = np.random.default_rng(2)
     gates = [rates(rng) for _ in range(3)]

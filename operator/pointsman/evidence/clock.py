@@ -87,9 +87,10 @@ class DeadlineTest:
 
     def fold(self, strata: Numbers, *, at: float, phi: float | Numbers) -> DeadlineTest:
         """Return the test after a look with ``strata`` (..., K, 3); carried out at the first look from its time on."""
-        if not np.any(np.isfinite(self.due_at)):
+        asked = np.isfinite(self.due_at)
+        if not np.any(asked):
             return self
-        sums = self.sums + strata
+        sums = self.sums + np.where(asked[..., None, None], strata, 0.0)
         due = np.isnan(self.p) & (at >= self.due_at)
         if not np.any(due):
             return replace(self, sums=sums)
