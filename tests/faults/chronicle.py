@@ -142,13 +142,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
 def shares(chronicle: Chronicle, model: str, candidate: str, since: int = 0) -> list[float]:
     """The percentages of users' requests that a revision was given, one after the other.
 
-    Left out are repeats, and the least there is, with which each begins (docs/adr/0015).
+    Left out are repeats, and the least there is, with which each begins and with which stable's ends (docs/adr/0015).
     """
     found: list[float] = []
     for entry in chronicle.of("HTTPRoute", model, since):
         weights = gateway.weights(entry.obj)
         percent = 100 * weights.get(candidate, 0) / max(1, sum(weights.values()))
-        if percent != LEAST and found[-1:] != [percent]:
+        if percent not in (LEAST, 100 - LEAST) and found[-1:] != [percent]:
             found.append(percent)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.rollout.world import World
 
 LEAST = 0.0001
-"""The share that a candidate begins with, until the gateway knows it."""
+"""The share that a candidate begins with, until the gateway knows it, and that stable ends with, until the gateway has let it go."""
 
 MLSERVER = {
     "formats": [{"name": "sklearn", "autoSelect": True}],

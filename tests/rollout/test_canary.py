@@ -116,6 +116,34 @@ def test_a_share_begins_with_the_least_there_is_until_the_gateway_knows_the_cand
     assert LEAST not in shares[2:]
 
 
+def test_all_traffic_comes_after_all_but_the_least() -> None:
+    """A gateway forgets a backend before its proxies stop sending to it: only the least may be lost then."""
+    world = serving()
+    shares: list[float] = []
+    world.watchers.append(lambda w: shares.append(w.share) if w.share not in shares[-1:] else None)
+    world.apply(version="2")
+    assert world.run(1800, until=lambda w: w.share == 1 - LEAST)
+    begun = world.now
+    world.tick(timedelta(seconds=0.2))
+    world.reconcile()
+    assert (world.share, world.wake) == (1 - LEAST, begun + GATEWAY_GRACE)
+    assert world.run(60, until=promoted)
+    assert shares[-4:] == [0.75, 1 - LEAST, 1.0, 0.0]  # nobody is a candidate any more
+
+
+def test_stable_keeps_the_least_and_a_pod_until_the_gateway_has_taken_that() -> None:
+    world = serving()
+    world.apply(version="2")
+    assert world.run(1800, until=lambda w: w.share == 1 - LEAST)
+    world.gateway = False
+    pods = world.pod_count("1")
+    world.run(30)
+    assert (world.share, world.pod_count("1")) == (1 - LEAST, pods)
+    assert pods > 0
+    world.gateway = True
+    assert world.run(60, until=promoted)
+
+
 def test_the_least_share_lasts_a_moment_longer_than_the_gateway_says() -> None:
     """It has told its proxies then; they still ask where the candidate is."""
     world = serving()

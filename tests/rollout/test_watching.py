@@ -154,6 +154,7 @@ def test_a_model_that_changed_is_taken_back_where_the_policy_says_so() -> None:
 def test_a_model_that_changed_and_stays(changes: dict[str, Any]) -> None:
     world = promoted(**changes)
     assert world.run(600, until=drifted)
+    assert world.run(300, until=lambda w: w.condition(conditions.DRIFTED)[1] == "Model")
     world.run(60)
     assert (world.serves, world.condition(conditions.DRIFTED)[1]) == ("2", "Model")
 

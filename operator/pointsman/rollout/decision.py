@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pointsman.api.values import ApiModel, basis_points, percent
+from pointsman.api.values import WHOLE, ApiModel, basis_points, percent
 from pointsman.rollout import children, course, folding, notices, readiness, report, scaling, steps, watching
 from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
@@ -101,8 +101,8 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     watching.tell(draft, status)
     changed = _differ(status, observed.deployment.status)
     moved = status.rollout is not None and _moved(draft)
-    # The least share was the step's commitment: what follows it a second later rests on nothing newer.
-    raised = wanted.share > live_share(draft) != LEAST
+    # The least share, of either arm, was the commitment: what follows it a second later rests on nothing newer.
+    raised = wanted.share > live_share(draft) not in (LEAST, WHOLE - LEAST)
     report.save_evidence(draft, commits=moved or raised)
     watching.save(draft)
     created = {

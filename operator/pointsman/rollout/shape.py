@@ -13,8 +13,8 @@ from pointsman.rollout.policy import Stage
 from pointsman.rollout.policy import room as policy_room
 
 LEAST = 1
-"""Basis points with which a share begins. A gateway finds out where a backend is when that gets its first share, and fails the
-requests that come before it knows (ADR 0015)."""
+"""Basis points with which the candidate's share begins and with which stable's ends. A gateway finds out where a backend is when that
+gets its first share, and fails the requests that come before it knows; and it forgets a backend before it stops sending to it (ADR 0015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,21 +218,42 @@ def _share(draft: Draft) -> int:
     if draft.facts.asked.paused:
         raised = min(raised, basis_points(draft.rollout.percent))
     share = max(min(live, most), raised if raised > live and _may_rise(draft, live) else 0)
-    return min(share, LEAST) if _unknown_to_gateway(draft, live) else share
+    return _by_the_least(draft, live, share)
+
+
+def _by_the_least(draft: Draft, live: int, share: int) -> int:
+    """The share, with the least of the candidate's before any more, and the least of stable's before none."""
+    if _unknown_to_gateway(draft, live):
+        return min(share, LEAST)
+    return WHOLE - LEAST if share == WHOLE and _sends_to_stable(draft, live) else share
 
 
 def _unknown_to_gateway(draft: Draft, live: int) -> bool:
     """Whether the gateway may not know yet where the candidate is: no share was decided on, or it has not taken the first."""
     if max(live, _decided(draft)) > LEAST:
         return False
-    if live == 0 or not draft.facts.switch(draft.stable, draft.candidate).accepted:
-        return True
-    # It says so as soon as it has told its proxies, which take a moment more to find the backend's endpoints.
+    return live == 0 or not _obeyed_for_a_moment(draft)
+
+
+def _sends_to_stable(draft: Draft, live: int) -> bool:
+    """Whether the gateway's proxies may still send more than the least to stable."""
+    if live == WHOLE:
+        return False
+    return live < WHOLE - LEAST or not _obeyed_for_a_moment(draft)
+
+
+def _obeyed_for_a_moment(draft: Draft) -> bool:
+    """Whether the gateway obeys the last raise and has for a moment.
+
+    It says so as soon as it has told its proxies, which take longer: to find the endpoints of a backend, to let one go.
+    """
+    if not draft.facts.switch(draft.stable, draft.candidate).accepted:
+        return False
     begins = None if draft.rollout is None else draft.rollout.hold_started_at
     if begins is None or draft.now >= begins:
-        return False
+        return True
     draft.wakes.append(begins)
-    return True
+    return False
 
 
 def _decided(draft: Draft) -> int:
