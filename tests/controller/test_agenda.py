@@ -27,8 +27,17 @@ STORIES = [
         id="while one round moves, changes go before the next",
     ),
     pytest.param(
-        ["add_round a", "add_round b", "add_round c", "take 0 a", "take 0 b", "take 0 -", "done a", "take 0 c"],
-        id="two rounds at a time",
+        [*(f"add_round {key}" for key in "abcd"), "take 0 a", "take 0 b", "take 0 c", "take 0 -", "done a", "take 0 d"],
+        id="three rounds at a time",
+    ),
+    pytest.param(
+        ["add_round a", "add_round b", "add_round c", "add d", "take 0 a", "take 0 d", "take 0 b", "take 0 -"],
+        id="two beside a change",
+    ),
+    pytest.param(
+        ["add d", "take 0 d", "add_round a", "add_round b", "add_round c", *(f"take 0 {key}" for key in "ab-")]
+        + ["done d", "take 0 c"],
+        id="and three when it is done",
     ),
     pytest.param(
         [
@@ -75,7 +84,7 @@ STORIES = [
 
 @pytest.mark.parametrize("story", STORIES)
 def test_who_is_next(story: list[str]) -> None:
-    agenda: Agenda[str] = Agenda(2)
+    agenda: Agenda[str] = Agenda(3)
     now = 0.0
     for step in story:
         verb, *words = step.split()

@@ -226,7 +226,7 @@ def test_status_does_not_change_with_every_look() -> None:
     world.run(600)
     kinds = [kind for _, kind, _ in world.writes]
     assert set(kinds) <= {"ModelRevision/status"}
-    assert len(kinds) <= 10
+    assert len(kinds) == 10
 
 
 def gate_records(world: World) -> list[GateRecord]:

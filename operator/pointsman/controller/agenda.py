@@ -2,7 +2,8 @@
 
 There are two lines. Who has changed something waits in the first; in the second wait those that come round by themselves,
 hundreds at a time: looks, and everything after a restart. The first goes before, and never keeps the second from moving. Of the
-second only so many are worked on at the same time: enough to be decided together, each of them takes the loop for milliseconds.
+second only so many are worked on at the same time: enough to be decided together, each of them takes the loop for milliseconds,
+and few beside a change, which waits for the loop several times before it is written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ K = TypeVar("K", bound=Hashable)
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
+_BESIDE_A_CHANGE = 2  # rounds: one that waits for the API server does not stop them
 
 
 class Agenda(Generic[K]):
@@ -93,7 +95,7 @@ class Agenda(Generic[K]):
         return key
 
     def _next(self) -> K | None:
-        waiting = bool(self._rounds) and len(self._on_rounds) < self._rounds_at_once
+        waiting = bool(self._rounds) and len(self._on_rounds) < self._most_rounds()
         if waiting and not (self._ready and self._on_rounds):  # one of them always moves
             key, _ = self._rounds.popitem(last=False)
             self._on_rounds.add(key)
@@ -103,6 +105,11 @@ class Agenda(Generic[K]):
         key = self._ready.popleft()
         self._queued.discard(key)
         return key
+
+    def _most_rounds(self) -> int:
+        """How many rounds may be worked on now."""
+        changes = len(self._ready) + len(self._active) - len(self._on_rounds)
+        return min(_BESIDE_A_CHANGE, self._rounds_at_once) if changes else self._rounds_at_once
 
     def done(self, key: K, now: float) -> None:
         """The work on a key is over."""

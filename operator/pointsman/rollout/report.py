@@ -260,7 +260,7 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
         return
     revision, rollout = running
     saved = draft.evidence.saved_at or rollout.started_at
-    due = is_due(saved, draft.now, every=SAVE_EVERY)
+    due = is_due(saved, draft.now, every=SAVE_EVERY, name=revision)
     behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return

@@ -140,7 +140,7 @@ def save(draft: Draft) -> None:
         return
     saved = known.saved_at
     behind = saved is None or saved < known.looked_at
-    due = saved is None or is_due(saved, draft.now, every=vigil.SAVE_EVERY)
+    due = saved is None or is_due(saved, draft.now, every=vigil.SAVE_EVERY, name=draft.stable)
     if behind and (due or known.kind != known.saved_kind):
         draft.vigil = replace(known, saved_at=draft.now, saved_kind=known.kind)
         draft.keep(draft.stable, drift=draft.vigil.dump())

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pointsman.rollout.record import is_due
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+MINUTE, LOOK = timedelta(minutes=1), timedelta(seconds=10)
+NAMES = [f"fraud-{number:08x}" for number in range(600)]
+
+
+def dues(name: str, looks: int) -> list[int]:
+    """The looks at which a record is written that was written at NOW, and is written whenever it is due."""
+    saved, found = NOW, []
+    for look in range(1, looks + 1):
+        at = NOW + look * LOOK
+        if is_due(saved, at, every=MINUTE, name=name):
+            saved = at
+            found.append(look)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES[:8])
+def test_a_record_is_due_once_a_minute(name: str) -> None:
+    first, *others = dues(name, 60)
+    assert 1 <= first <= 6
+    assert others == [first + 6 * minute for minute in range(1, 10)]
+
+
+def test_records_that_were_written_together_are_not_due_together_again() -> None:
+    each = [sum(look in dues(name, 6) for name in NAMES) for look in range(1, 7)]
+    assert sum(each) == len(NAMES)
+    assert all(70 < due < 130 for due in each), each
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(days=400)])
+def test_a_clock_that_was_set_back_holds_no_record_up(back: timedelta) -> None:
+    assert is_due(NOW, NOW - back, every=MINUTE, name="fraud")
