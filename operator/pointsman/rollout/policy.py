@@ -106,6 +106,11 @@ class Policy:
         return tuple(gate for gate in self.gates if gate.required is not False)
 
 
+@remembered(1024)
+def _text(inline: RolloutFields | None) -> str:
+    return repr(inline)
+
+
 def _layers(
     inline: RolloutFields | None,
     named: RolloutFields | None,
@@ -113,7 +118,7 @@ def _layers(
     protocol: Protocol | None = None,
 ) -> Hashable:
     """What is below the inline fields is shared by many ModelDeployments, and the same object for all of them."""
-    return repr(inline), id(named), id(metrics), protocol
+    return _text(inline), id(named), id(metrics), protocol
 
 
 @remembered(1024, by=_layers)
