@@ -225,33 +225,28 @@ class Mirror:
     ) -> dict[str, float]:
         """When it became true of each of these objects, as `until`; looks at every object only when it changes."""
         left, found = set(names), dict[str, float]()
-        done = asyncio.Event()
 
         def seen(_type: str, obj: Json) -> None:
             name = obj["metadata"]["name"]
             if name in left and holds(obj):
                 left.discard(name)
                 found[name] = self.heard
-            if not left:
-                done.set()
 
         self.listen(seen)
         try:
-            async with asyncio.timeout(seconds):
-                await done.wait()
-        except TimeoutError:
-            raise TimeoutError(
-                f"after {seconds:g} s still not: {what}; {len(left)} are missing, such as {min(left)}"
-            ) from self._failure
+            await self.until(lambda _objects: not left, what=what, seconds=seconds)
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}; {len(left)} are missing, such as {min(left)}") from None
         finally:
             self._listeners.remove(seen)
         return found
 
     async def _follow(self, api: Api, namespace: str, version: str) -> None:
         try:
-            async for type_, obj, arrived in api.watch(self.kind, namespace, version):
-                self._take(type_, obj, arrived)
-            self._fail(ConnectionError(f"the watch of {self.kind} has ended"))
+            while True:  # the API server ends the watch of who does not keep up; it goes on from where it was
+                async for type_, obj, arrived in api.watch(self.kind, namespace, version):
+                    version = obj["metadata"]["resourceVersion"]
+                    self._take(type_, obj, arrived)
         except (aiohttp.ClientError, ApiError, ValueError) as failure:
             self._fail(failure)
 
@@ -269,8 +264,8 @@ class Mirror:
         else:
             self.objects[name] = obj
         self.heard = arrived
+        for listener in tuple(self._listeners):
+            listener(type_, obj)
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.holds(self.objects):
                 waiter.future.set_result(arrived)
-        for listener in tuple(self._listeners):
-            listener(type_, obj)
