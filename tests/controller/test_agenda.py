@@ -35,8 +35,14 @@ STORIES = [
         id="two beside a change",
     ),
     pytest.param(
-        ["add d", "take 0 d", "add_round a", "add_round b", "add_round c", *(f"take 0 {key}" for key in "ab-")]
-        + ["done d", "take 0 c"],
+        [
+            "add d",
+            "take 0 d",
+            *(f"add_round {key}" for key in "abc"),
+            *(f"take 0 {key}" for key in "ab-"),
+            "done d",
+            "take 0 c",
+        ],
         id="and three when it is done",
     ),
     pytest.param(
