@@ -15,6 +15,7 @@ from pointsman.signals.ledger import Ledger
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+
 def is_due(saved: datetime, now: datetime, *, every: timedelta, name: str) -> bool:
     """Whether to write again what was written then: once in every such time, each name at a moment of its own.
 
