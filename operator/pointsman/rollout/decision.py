@@ -11,7 +11,7 @@ from pointsman.rollout.draft import Draft
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.observed import Observed
 from pointsman.rollout.plan import Apply, Plan
-from pointsman.rollout.shape import LEAST, Shape, live_share, routed, shape
+from pointsman.rollout.shape import ALL_BUT_THE_LEAST, LEAST, Shape, goal_share, live_share, routed, shape
 from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.reading import Watch, stale_after
 
@@ -87,6 +87,8 @@ def _say(draft: Draft, wanted: Shape) -> None:
     if draft.rollout is None:
         return
     share = wanted.share if routed(draft) or not wanted.share else live_share(draft)
+    if share == ALL_BUT_THE_LEAST and goal_share(draft) == WHOLE:
+        share = WHOLE  # decided on: the rest of stable's follows without another word
     before = draft.facts.observed.deployment.status.rollout
     if before is not None and before.attempt == draft.rollout.attempt and wanted.lags:
         share = basis_points(before.percent)  # still decided on: the route is raised to it after a fresh look
@@ -101,9 +103,7 @@ def _plan(draft: Draft, wanted: Shape, written: children.Writes) -> Plan:
     watching.tell(draft, status)
     changed = _differ(status, observed.deployment.status)
     moved = status.rollout is not None and _moved(draft)
-    # The least share, of either arm, was the commitment: what follows it a second later rests on nothing newer.
-    raised = wanted.share > live_share(draft) not in (LEAST, WHOLE - LEAST)
-    report.save_evidence(draft, commits=moved or raised)
+    report.save_evidence(draft, commits=moved or _raises(draft, wanted))
     watching.save(draft)
     created = {
         write.object["metadata"]["name"]
@@ -143,6 +143,15 @@ def _moved(draft: Draft) -> bool:
     before = draft.facts.observed.deployment.status.rollout
     now = draft.rollout
     return before is None or now is None or (before.phase, before.step) != (now.phase, now.step)
+
+
+def _raises(draft: Draft, wanted: Shape) -> bool:
+    """Whether this decision raises a share by what was seen just now.
+
+    What follows the least share a second later rests on nothing newer than that, and a promotion on what it was decided by.
+    """
+    promoting = draft.rollout is not None and draft.rollout.phase == "Promoting"
+    return wanted.share > live_share(draft) != LEAST and not promoting
 
 
 def _interval(draft: Draft, looked_at: Watch | None) -> timedelta | None:

@@ -15,6 +15,7 @@ from pointsman.rollout.policy import room as policy_room
 LEAST = 1
 """Basis points with which the candidate's share begins and with which stable's ends. A gateway finds out where a backend is when that
 gets its first share, and fails the requests that come before it knows; and it forgets a backend before it stops sending to it (ADR 0015)."""
+ALL_BUT_THE_LEAST = WHOLE - LEAST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +226,7 @@ def _by_the_least(draft: Draft, live: int, share: int) -> int:
     """The share, with the least of the candidate's before any more, and the least of stable's before none."""
     if _unknown_to_gateway(draft, live):
         return min(share, LEAST)
-    return WHOLE - LEAST if share == WHOLE and _sends_to_stable(draft, live) else share
+    return ALL_BUT_THE_LEAST if share == WHOLE and _sends_to_stable(draft, live) else share
 
 
 def _unknown_to_gateway(draft: Draft, live: int) -> bool:
@@ -239,7 +240,7 @@ def _sends_to_stable(draft: Draft, live: int) -> bool:
     """Whether the gateway's proxies may still send more than the least to stable."""
     if live == WHOLE:
         return False
-    return live < WHOLE - LEAST or not _obeyed_for_a_moment(draft)
+    return live < ALL_BUT_THE_LEAST or not _obeyed_for_a_moment(draft)
 
 
 def _obeyed_for_a_moment(draft: Draft) -> bool:
@@ -267,7 +268,7 @@ def _lags(draft: Draft, live: int) -> bool:
     """Whether the route is lower than status says although the candidate could carry that: somebody else lowered it."""
     if draft.running() is None or not routed(draft) or draft.facts.pods(draft.candidate).ready == 0:
         return False
-    return live == live_share(draft) < _decided(draft)
+    return ALL_BUT_THE_LEAST != live == live_share(draft) < _decided(draft)
 
 
 def _may_rise(draft: Draft, live: int) -> bool:

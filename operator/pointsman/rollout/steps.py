@@ -13,6 +13,7 @@ from pointsman.rollout.draft import Draft
 from pointsman.rollout.policy import Policy, Stage
 from pointsman.rollout.record import Evidence
 from pointsman.rollout.shape import (
+    ALL_BUT_THE_LEAST,
     LEAST,
     at_its_share,
     following,
@@ -146,7 +147,7 @@ def foresee_hold(draft: Draft, share: int) -> None:
         return
     least = rollout.hold_started_at is None or live_share(draft) == LEAST
     begins = rollout.phase == "Canary" and least and share in (LEAST, goal_share(draft))
-    if begins or rollout.phase == "Promoting":
+    if begins or (rollout.phase == "Promoting" and live_share(draft) != ALL_BUT_THE_LEAST):
         draft.update(hold_started_at=draft.now + GATEWAY_GRACE)
 
 
