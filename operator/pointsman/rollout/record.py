@@ -20,11 +20,11 @@ def is_due(saved: datetime, now: datetime, *, every: timedelta, name: str) -> bo
     """Whether to write again what was written then: once in every such time, each name at a moment of its own.
 
     Hundreds that have begun together would else be written together, and the look with which they are would take twice as
-    long. What was written for another reason less than half that time ago waits for the moment after. The clock may have been
+    long. What was written for another reason less than three quarters of it ago waits for the moment after. The clock may have been
     set back since.
     """
     begin = _EPOCH + every * (zlib.crc32(name.encode()) / 2**32)
-    return now < saved or (saved + every / 2 - begin) // every < (now - begin) // every
+    return now < saved or (saved + every * 3 / 4 - begin) // every < (now - begin) // every
 
 
 @dataclass(frozen=True, kw_only=True)
