@@ -28,7 +28,7 @@ GATEWAY_GRACE = timedelta(seconds=1)
 """So long a gateway may take to obey new weights before the hold waits for it; 40 ms are usual."""
 
 FIRST_LOOKS = timedelta(seconds=2)
-"""Looks at a candidate that waits for its first data come at least so often: an interval can be minutes."""
+"""Looks at a candidate that waits only for its first data come at least so often: an interval can be minutes."""
 
 
 def fold(drafts: Sequence[Draft]) -> None:
@@ -119,8 +119,6 @@ def _prepare(draft: Draft, policy: Policy) -> None:
         return
     draft.update(phase="Warming")
     draft.waiting = "warming up at 0 %, until its pods are warm and every gate has data"
-    if not draft.balance.observed:
-        draft.look_within = FIRST_LOOKS  # both are waited for at the same time
     if seen.warm < wanted:
         return
     if draft.facts.asked.paused:
@@ -132,6 +130,7 @@ def _prepare(draft: Draft, policy: Policy) -> None:
     if not draft.balance.observed:
         looked = draft.evidence is not None and draft.evidence.looked_at is not None
         draft.waiting += f": {asking.missing(draft.balance)}" if looked else ""
+        draft.look_within = FIRST_LOOKS
         return
     _enter(draft, policy, 1)
     outlook.tell(draft, policy)
