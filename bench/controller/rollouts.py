@@ -156,8 +156,8 @@ def _candidates(here: Place, route: Json) -> list[str]:
 
 
 async def _cost(operator: Program, prometheus: Program, count: int, rounds: int) -> _Cost:
-    """Watch whole intervals, from the end of one round to the end of another."""
-    await _round(operator)
+    """Watch whole intervals, from the end of one round to the end of another; what starting left behind is over by then."""
+    await _round(operator, patience=_LONG)
     before, asked, cpu, begun = (
         await operator.metrics(),
         await _queries(prometheus),
@@ -176,13 +176,13 @@ async def _cost(operator: Program, prometheus: Program, count: int, rounds: int)
     )
 
 
-async def _round(operator: Program) -> float:
+async def _round(operator: Program, patience: float = 3 * _INTERVAL) -> float:
     """Wait for the next round of looks and until all of it is decided; the seconds it took."""
     due = _INTERVAL - time.time() % _INTERVAL
     await asyncio.sleep(due)
     begun = time.perf_counter()
     looks = _total(await operator.metrics(_LOOKS), _LOOKS)
-    async with asyncio.timeout(3 * _INTERVAL):
+    async with asyncio.timeout(patience):
         while True:
             now = await operator.metrics(_LOOKS, _QUEUE)
             if _total(now, _LOOKS) > looks and not _total(now, _QUEUE):
