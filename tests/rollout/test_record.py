@@ -8,7 +8,7 @@ import pytest
 from pointsman.rollout.record import is_due
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-MINUTE, LOOK = timedelta(minutes=1), timedelta(seconds=10)
+MINUTE, LOOK, REST = timedelta(minutes=1), timedelta(seconds=10), timedelta(seconds=45)
 NAMES = [f"fraud-{number:08x}" for number in range(600)]
 
 
@@ -17,7 +17,7 @@ def dues(name: str, looks: int) -> list[int]:
     saved, found = NOW, []
     for look in range(1, looks + 1):
         at = NOW + look * LOOK
-        if is_due(saved, at, every=MINUTE, name=name):
+        if is_due(saved, at, every=MINUTE, name=name, rest=REST):
             saved = at
             found.append(look)
     return found
@@ -38,8 +38,12 @@ def test_records_that_were_written_together_are_not_due_together_again() -> None
 def test_what_was_written_for_another_reason_is_not_written_again_at_once() -> None:
     name = NAMES[0]
     own = NOW + dues(name, 11)[0] * LOOK
-    assert not is_due(own - timedelta(seconds=35), own, every=MINUTE, name=name)
-    assert is_due(own - timedelta(seconds=50), own, every=MINUTE, name=name)
+    assert not is_due(own - timedelta(seconds=35), own, every=MINUTE, name=name, rest=REST)
+    assert is_due(own - timedelta(seconds=50), own, every=MINUTE, name=name, rest=REST)
+
+
+def test_without_a_rest_nothing_waits_longer_than_that_time() -> None:
+    assert all(is_due(NOW, NOW + MINUTE, every=MINUTE, name=name) for name in NAMES)
 
 
 @pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(days=400)])

@@ -16,15 +16,14 @@ from pointsman.signals.ledger import Ledger
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def is_due(saved: datetime, now: datetime, *, every: timedelta, name: str) -> bool:
+def is_due(saved: datetime, now: datetime, *, every: timedelta, name: str, rest: timedelta = timedelta()) -> bool:
     """Whether to write again what was written then: once in every such time, each name at a moment of its own.
 
     Hundreds that have begun together would else be written together, and the look with which they are would take twice as
-    long. What was written for another reason less than three quarters of it ago waits for the moment after. The clock may have been
-    set back since.
+    long. Where something was written less than `rest` before that moment, it is left out. The clock may have been set back since.
     """
     begin = _EPOCH + every * (zlib.crc32(name.encode()) / 2**32)
-    return now < saved or (saved + every * 3 / 4 - begin) // every < (now - begin) // every
+    return now < saved or (saved + rest - begin) // every < (now - begin) // every
 
 
 @dataclass(frozen=True, kw_only=True)

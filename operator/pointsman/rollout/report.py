@@ -18,6 +18,7 @@ from pointsman.signals.profiles import Unanswerable
 from pointsman.signals.queries import Labels, pasted
 
 SAVE_EVERY = timedelta(minutes=1)
+_REST = timedelta(seconds=45)  # after what a step has written
 _Says = tuple[bool | None, str, str]
 
 
@@ -260,7 +261,7 @@ def save_evidence(draft: Draft, *, commits: bool) -> None:
         return
     revision, rollout = running
     saved = draft.evidence.saved_at or rollout.started_at
-    due = is_due(saved, draft.now, every=SAVE_EVERY, name=revision)
+    due = is_due(saved, draft.now, every=SAVE_EVERY, name=revision, rest=_REST)
     behind = saved < draft.evidence.looked_at  # what was saved after the look is the look's
     if not (due or (commits and behind)):
         return
