@@ -11,7 +11,6 @@ import pytest
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.model import (
     Gate,
-    GateVerdict,
     LatencyGate,
     LatencyHistory,
     LatencyLook,
@@ -22,6 +21,7 @@ from pointsman.evidence.model import (
     RateHistory,
     RateLook,
 )
+from pointsman.evidence.verdict import GateVerdict
 
 EDGES = (0.005, 0.01, 0.025, 0.05, math.inf)
 ERRORS = RateGate(tolerance=Margin(1.5, 0.005), shares=(0.05, 0.25, 0.5), history=RateHistory(36_000, 180))

@@ -10,7 +10,8 @@ import pytest
 
 from pointsman.evidence import gate as evidence
 from pointsman.evidence.buckets import bracket, per_bucket, quantile, tails
-from pointsman.evidence.model import GateVerdict, LatencyGate, LatencyHistory, LatencyLook, Margin, Noise
+from pointsman.evidence.model import LatencyGate, LatencyHistory, LatencyLook, Margin, Noise
+from pointsman.evidence.verdict import GateVerdict
 
 # the default buckets of Prometheus' Python client, which MLServer's endpoint has
 CLASSIC = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf)

@@ -19,19 +19,11 @@ from pointsman.evidence.bins import OTHER
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.dispersion import Dispersion
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_FACTORS, SAFE_WEIGHTS, and_equal, odds_times, one_sample
-from pointsman.evidence.model import (
-    Aside,
-    Counts,
-    Flags,
-    GateVerdict,
-    Integers,
-    Numbers,
-    harm_level,
-    safe_level,
-)
+from pointsman.evidence.model import Flags, Integers, Numbers, harm_level, safe_level
 from pointsman.evidence.process import STARTS, Harm, fold_safe, log_mixture, log_sum, looks_needed
 from pointsman.evidence.rate import INTERVAL_ERROR
 from pointsman.evidence.replays import AgreementGate, AgreementLook, SliceVerdict
+from pointsman.evidence.verdict import Aside, Counts, GateVerdict
 
 _ALL = 0.5  # of the average is on all requests together where there are slices
 _EXPECTED = 0.5  # of what is allowed is expected to differ, before anything is known

@@ -28,7 +28,6 @@ from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import (
     TEST_SHARE,
     Calibration,
-    Combination,
     LatencyHistory,
     Noise,
     Numbers,
@@ -43,11 +42,13 @@ from pointsman.evidence.replays import (
     PredictionGate,
 )
 from pointsman.evidence.together import Fold, alike, fold_alike
+from pointsman.evidence.verdict import Combination
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pointsman.evidence.model import Flags, GateVerdict
+    from pointsman.evidence.model import Flags
+    from pointsman.evidence.verdict import GateVerdict
 
 State: TypeAlias = kinds.State
 AnyGate: TypeAlias = kinds.AnyGate

@@ -22,7 +22,8 @@ from pointsman.evidence.replays import (
 )
 
 if TYPE_CHECKING:
-    from pointsman.evidence.model import GateVerdict, Numbers
+    from pointsman.evidence.model import Numbers
+    from pointsman.evidence.verdict import GateVerdict
 
 State: TypeAlias = RateState | LatencyState | AgreementState | PredictionState
 AnyGate: TypeAlias = Gate | ReplayGate

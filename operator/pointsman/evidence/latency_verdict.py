@@ -26,9 +26,10 @@ from pointsman.evidence.latency import (
     wide,
 )
 from pointsman.evidence.margin import SAFE_WEIGHTS
-from pointsman.evidence.model import Aside, Counts, GateVerdict, QuantileVerdict, Unanswerable, safe_level
+from pointsman.evidence.model import safe_level
 from pointsman.evidence.pods import pods_needed
 from pointsman.evidence.process import looks_needed
+from pointsman.evidence.verdict import Aside, Counts, GateVerdict, QuantileVerdict, Unanswerable
 
 if TYPE_CHECKING:
     from pointsman.evidence.clock import Clock

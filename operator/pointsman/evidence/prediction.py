@@ -22,10 +22,11 @@ import numpy as np
 from pointsman.evidence.bins import Bins, counted
 from pointsman.evidence.clock import Clock
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
-from pointsman.evidence.model import Aside, Counts, GateVerdict, Integers, Numbers, harm_level, safe_level
+from pointsman.evidence.model import Integers, Numbers, harm_level, safe_level
 from pointsman.evidence.process import Harm, fold_safe, log_mean, log_mixture, looks_needed
 from pointsman.evidence.profile import coarse, joined
 from pointsman.evidence.replays import Histograms, PredictionGate, PredictionLook, Shift
+from pointsman.evidence.verdict import Aside, Counts, GateVerdict
 
 _MANY = 24  # bins of one prediction, from which those that say the same are joined
 

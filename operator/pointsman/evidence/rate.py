@@ -11,20 +11,10 @@ from pointsman.evidence import binomial, interval
 from pointsman.evidence.batch import spread
 from pointsman.evidence.clock import Clock, DeadlineTest
 from pointsman.evidence.margin import HARM_FACTORS, SAFE_WEIGHTS, Arms, Line, log_e, log_e_safe
-from pointsman.evidence.model import (
-    Aside,
-    Counts,
-    Flags,
-    GateVerdict,
-    Integers,
-    Numbers,
-    RateGate,
-    RateLook,
-    harm_level,
-    safe_level,
-)
+from pointsman.evidence.model import Flags, Integers, Numbers, RateGate, RateLook, harm_level, safe_level
 from pointsman.evidence.pods import harm_margin, pods_needed, safety_margin
 from pointsman.evidence.process import Harm, fold_safe, log_mixture, looks_needed
+from pointsman.evidence.verdict import Aside, Counts, GateVerdict
 
 INTERVAL_ERROR = 0.05
 _HISTORY_WEIGHT = 10_000  # requests that the hour before counts for at most, so that the guess can still learn

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pointsman.evidence.model import LATENCY_LEVELS, Counts, Gate, LatencyGate, RateGate
+from pointsman.evidence.model import LATENCY_LEVELS, Gate, LatencyGate, RateGate
 from pointsman.evidence.replays import AgreementGate, PredictionGate
+from pointsman.evidence.verdict import Counts
 
 if TYPE_CHECKING:
-    from pointsman.evidence.model import GateVerdict
     from pointsman.evidence.replays import ReplayGate, SliceVerdict
+    from pointsman.evidence.verdict import GateVerdict
 
 _MINUTE, _HOUR = 60.0, 3600.0
 

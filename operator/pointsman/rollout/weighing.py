@@ -12,6 +12,7 @@ from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
+from pointsman.evidence.verdict import GateVerdict
 from pointsman.rollout import folding, numbers, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
@@ -29,7 +30,7 @@ class Weighed:
     verdict: Verdict
     numbers: gates.AnyGate | None = None  # what the gate asks, in numbers
     calibration: model.Calibration | None = None
-    proof: model.GateVerdict | None = None  # None before the first look, or where it cannot be answered
+    proof: GateVerdict | None = None  # None before the first look, or where it cannot be answered
     standing: Standing | None = None  # of a Threshold gate
     problem: str | None = None  # of NoData and Unanswerable: what is missing and what to do
 
@@ -192,7 +193,7 @@ def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: dat
     return Weighed(gate=gate, verdict=thresholds.verdict(standing, limits), standing=standing)
 
 
-def _proof(asks: gates.AnyGate, kept: GateEvidence) -> tuple[model.GateVerdict | None, str | None]:
+def _proof(asks: gates.AnyGate, kept: GateEvidence) -> tuple[GateVerdict | None, str | None]:
     """What the gate's evidence says, or why it cannot be read."""
     if kept.state is None:
         return None, None
