@@ -53,6 +53,12 @@ def weights(route: Json) -> dict[str, int]:
     return {backend["name"]: backend.get("weight", 1) for backend in backends}
 
 
+def percent(route: Json, service: str) -> float:
+    """The percentage of the traffic that a route sends to a Service."""
+    shares = weights(route)
+    return 100 * shares.get(service, 0) / max(1, sum(shares.values()))
+
+
 def unanswered(route: Json) -> bool:
     """Whether a route of our Gateway has changed since it was answered."""
     if not any(parent["name"] == NAME for parent in route["spec"].get("parentRefs", ())):

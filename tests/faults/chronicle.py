@@ -81,12 +81,13 @@ class Chronicle:
             try:
                 if not version:
                     version = await self._list(kind)
-                    self.unseen[kind].append(range(told + 1, int(version) + 1))
+                    if told:
+                        self.unseen[kind].append(range(told + 1, int(version) + 1))
                 async for type_, obj, _ in self.api.watch(kind, self.namespace, version):
                     version = obj["metadata"]["resourceVersion"]
                     self._take(kind, type_, obj)
             except ApiError as failure:
-                if failure.status == _GONE:
+                if failure.status == _GONE and version:
                     version, told = "", int(version)
             except (aiohttp.ClientError, OSError, ValueError, KeyError):  # also where it answers, and is not ready
                 pass  # it is away: the same version again
@@ -146,8 +147,7 @@ def shares(chronicle: Chronicle, model: str, candidate: str, since: int = 0) -> 
     """
     found: list[float] = []
     for entry in chronicle.of("HTTPRoute", model, since):
-        weights = gateway.weights(entry.obj)
-        percent = 100 * weights.get(candidate, 0) / max(1, sum(weights.values()))
+        percent = gateway.percent(entry.obj, candidate)
         if percent not in (LEAST, 100 - LEAST) and found[-1:] != [percent]:
             found.append(percent)
     return found
@@ -165,8 +165,7 @@ def unearned(chronicle: Chronicle, model: str, candidate: str) -> list[str]:
         if entry.kind == "ModelDeployment":
             allowed = _allowed(entry.obj.get("status") or {}, candidate)
             continue
-        weights = gateway.weights(entry.obj)
-        share = 100 * weights.get(candidate, 0) / max(1, sum(weights.values()))
+        share = gateway.percent(entry.obj, candidate)
         if share > allowed + LEAST and not any(entry.version in versions for versions in unseen):
             found.append(f"{share:g} % at {entry.version}, where the status allowed {allowed:g} %")
     return found

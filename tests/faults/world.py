@@ -137,8 +137,7 @@ class World:
 
     def share(self, name: str, revision: str) -> float:
         """The percentage of users' requests that a revision gets."""
-        weights = gateway.weights(self.chronicle.objects["HTTPRoute"].get(name) or {"spec": {}})
-        return 100 * weights.get(revision, 0) / max(1, sum(weights.values()))
+        return gateway.percent(self.chronicle.objects["HTTPRoute"].get(name) or {"spec": {}}, revision)
 
     def condition(self, name: str, kind: str) -> Json:
         """A condition of a ModelDeployment, of whatever generation."""

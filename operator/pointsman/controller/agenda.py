@@ -108,8 +108,8 @@ class Agenda(Generic[K]):
 
     def _most_rounds(self) -> int:
         """How many rounds may be worked on now."""
-        changes = len(self._ready) + len(self._active) - len(self._on_rounds)
-        return min(_BESIDE_A_CHANGE, self._rounds_at_once) if changes else self._rounds_at_once
+        beside_a_change = len(self._active) > len(self._on_rounds)
+        return min(_BESIDE_A_CHANGE, self._rounds_at_once) if beside_a_change else self._rounds_at_once
 
     def done(self, key: K, now: float) -> None:
         """The work on a key is over."""

@@ -238,7 +238,7 @@ class LatencyLook:
             shape = np.shape(counts)
             if not shape or shape[-1] != len(self.edges):
                 raise ValueError(f"the {arm}'s look has {shape} buckets, its edges are {len(self.edges)}")
-            if (min(counts) if isinstance(counts, tuple) else np.min(counts)) < 0:
+            if _is_less(min(counts) if isinstance(counts, tuple) else counts, 0):
                 raise ValueError(f"the {arm}'s look has a negative bucket: {counts}; are they increments per bucket?")
 
 

@@ -106,7 +106,7 @@ class Policy:
         return tuple(gate for gate in self.gates if gate.required is not False)
 
 
-@remembered(1024)
+@remembered(1024)  # to write it out takes as long as a tenth of a decision in which nothing changes
 def _text(inline: RolloutFields | None) -> str:
     return repr(inline)
 

@@ -265,7 +265,10 @@ def _decided(draft: Draft) -> int:
 
 
 def _lags(draft: Draft, live: int) -> bool:
-    """Whether the route is lower than status says although the candidate could carry that: somebody else lowered it."""
+    """Whether the route is lower than status says although the candidate could carry that: somebody else lowered it.
+
+    All but the least is not lower: status has said 100 % with it.
+    """
     if draft.running() is None or not routed(draft) or draft.facts.pods(draft.candidate).ready == 0:
         return False
     return ALL_BUT_THE_LEAST != live == live_share(draft) < _decided(draft)
