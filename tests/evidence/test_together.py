@@ -24,6 +24,7 @@ from pointsman.evidence.model import (
 )
 from pointsman.evidence.replays import AgreementGate, AgreementLook
 from pointsman.evidence.together import Fold, alike
+from pointsman.evidence.verdict import GateVerdict
 
 EDGES = (0.01, 0.05, 0.1, 0.5, math.inf)
 OTHERS = (0.02, 0.05, 0.2, math.inf)
@@ -74,6 +75,13 @@ def values(state: State) -> list[float]:
     return found
 
 
+def said(verdict: GateVerdict) -> object:
+    """All that a verdict says, to the last but a few digits."""
+    told = [verdict.log_harm, verdict.log_safe, verdict.excess_bound, verdict.allowed_excess, verdict.needed_requests]
+    numbers = [None if number is None else float(f"{number:.9g}") for number in told]
+    return (numbers, verdict.safe, verdict.unanswerable, verdict.counts, verdict.step_counts, repr(verdict.aside))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_each_says_what_it_says_alone(seed: int) -> None:
     """Rates and latencies, of two bucket layouts, with and without an hour before, and answers, looked at together eight times."""
@@ -97,14 +105,16 @@ def test_each_says_what_it_says_alone(seed: int) -> None:
         folds = [Fold(gate, state, one) for (gate, _), state, one in zip(gates, together, looks, strict=True)]
         found = evidence.fold_all(folds)
         assert not any(isinstance(one, ValueError) for one in found)
-        together = [one for one in found if not isinstance(one, ValueError)]
+        folded = [one for one in found if not isinstance(one, ValueError)]
+        together = [one.state for one in folded]
         alone = [evidence.fold(gate, state, one) for (gate, _), state, one in zip(gates, alone, looks, strict=True)]
-        for (gate, _), one, other in zip(gates, together, alone, strict=True):
-            assert values(one) == pytest.approx(values(other), abs=index * ROUNDING, rel=1e-9, nan_ok=True)
-            text = evidence.dumps(one)
+        for (gate, _), one, other in zip(gates, folded, alone, strict=True):
+            assert values(one.state) == pytest.approx(values(other), abs=index * ROUNDING, rel=1e-9, nan_ok=True)
+            text = evidence.dumps(one.state)
             assert evidence.dumps(evidence.loads(text)) == text
-            said, by_itself = evidence.verdict(gate, one), evidence.verdict(gate, other)
-            assert (said.safe, said.counts, said.aside.notes) == (
+            assert said(one.verdict) == said(evidence.verdict(gate, one.state))
+            by_itself = evidence.verdict(gate, other)
+            assert (one.verdict.safe, one.verdict.counts, one.verdict.aside.notes) == (
                 by_itself.safe,
                 by_itself.counts,
                 by_itself.aside.notes,
@@ -131,7 +141,7 @@ def test_who_has_no_deadline_test_keeps_no_sums_for_one_beside_who_has() -> None
     assert len({alike(one) for one in folds}) == 1
     for one, after in zip(folds, evidence.fold_all(folds), strict=True):
         assert not isinstance(after, ValueError)
-        assert values(after) == pytest.approx(values(evidence.fold(*one)), abs=ROUNDING, rel=1e-9, nan_ok=True)
+        assert values(after.state) == pytest.approx(values(evidence.fold(*one)), abs=ROUNDING, rel=1e-9, nan_ok=True)
 
 
 def test_what_one_is_at_fault_for_is_said_of_it_alone() -> None:
@@ -144,7 +154,7 @@ def test_what_one_is_at_fault_for_is_said_of_it_alone() -> None:
     assert "other steps: start the gate anew" in str(second)
     for index, one in ((0, first), (2, third)):
         assert not isinstance(one, ValueError)
-        assert evidence.dumps(one) == evidence.dumps(evidence.fold(gates[index], states[index], looks[index]))
+        assert evidence.dumps(one.state) == evidence.dumps(evidence.fold(gates[index], states[index], looks[index]))
 
 
 def test_no_fold_at_all() -> None:

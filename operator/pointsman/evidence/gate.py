@@ -41,7 +41,7 @@ from pointsman.evidence.replays import (
     AgreementGate,
     PredictionGate,
 )
-from pointsman.evidence.together import Fold, alike, fold_alike
+from pointsman.evidence.together import Fold, Folded, alike, fold_alike
 from pointsman.evidence.verdict import Combination
 
 if TYPE_CHECKING:
@@ -69,26 +69,30 @@ def fold(gate: AnyGate, state: State, look: AnyLook) -> State:
     return kinds.of(gate, state, look).fold(gate, state, look)
 
 
-def fold_all(folds: Sequence[Fold]) -> list[State | ValueError]:
-    """Return the states after many looks, in their order: those that are alike at once; where ``fold`` raises, what it raises."""
+def fold_all(folds: Sequence[Fold]) -> list[Folded | ValueError]:
+    """Return the states after many looks and their verdicts, in their order: those that are alike at once.
+
+    Where ``fold`` or ``verdict`` raises, what it raises.
+    """
     cohorts: dict[object, list[int]] = {}
     for index, one in enumerate(folds):
         cohorts.setdefault(alike(one) or index, []).append(index)
-    after: dict[int, State | ValueError] = {}
+    after: dict[int, Folded | ValueError] = {}
     for members in cohorts.values():
         after |= zip(members, _fold_cohort([folds[index] for index in members]), strict=True)
     return [after[index] for index in range(len(folds))]
 
 
-def _fold_cohort(folds: Sequence[Fold]) -> list[State | ValueError]:
+def _fold_cohort(folds: Sequence[Fold]) -> list[Folded | ValueError]:
     """Folds that are alike; where one of them is at fault all are folded alone."""
     if len(folds) > 1:
         with contextlib.suppress(ValueError):
             return [*fold_alike(folds)]
-    after: list[State | ValueError] = []
+    after: list[Folded | ValueError] = []
     for one in folds:
         try:
-            after.append(fold(*one))
+            state = fold(*one)
+            after.append(Folded(state, verdict(one.gate, state)))
         except ValueError as unfit:
             after.append(unfit)
     return after

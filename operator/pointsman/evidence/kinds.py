@@ -57,7 +57,7 @@ KINDS = {
         rate.resume_step,
         rate.log_harm,
         lambda _, state: rate.log_safe(state),
-        rate.verdict,
+        lambda gate, state: rate.verdict(gate, state, rate.values(gate, state)),
     ),
     "latency": Kind(
         LatencyGate,
@@ -69,7 +69,7 @@ KINDS = {
         latency.resume_step,
         latency.log_harm,
         latency.log_safe,
-        latency_verdict.verdict,
+        lambda gate, state: latency_verdict.verdict(gate, state, latency_verdict.values(gate, state)),
     ),
     "agreement": Kind(
         AgreementGate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,22 +33,39 @@ from pointsman.evidence.verdict import Aside, Counts, GateVerdict, QuantileVerdi
 
 if TYPE_CHECKING:
     from pointsman.evidence.clock import Clock
-    from pointsman.evidence.model import Integers, LatencyGate
+    from pointsman.evidence.model import Integers, LatencyGate, Numbers
 
 _ENOUGH = 100  # requests of either arm before a ratio of quantiles is worth showing
 
 
-def verdict(gate: LatencyGate, state: LatencyState) -> GateVerdict:
+@dataclass(frozen=True)
+class Values:
+    """What a verdict is made of, shapes (...): ``log_safe`` of the least proven quantile."""
+
+    where: Brackets
+    log_harm: Numbers
+    log_safe: Numbers
+
+
+def values(gate: LatencyGate, state: LatencyState) -> Values:
+    """Return what the gate's verdict is made of."""
+    where = brackets(gate, state.edges, seen_before(gate, state), safety_of(gate, state.clock))
+    return Values(
+        where=where,
+        log_harm=log_harm(state),
+        log_safe=np.asarray(np.min(log_safe_by_quantile(gate, state, where), axis=-1)),
+    )
+
+
+def verdict(gate: LatencyGate, state: LatencyState, values: Values) -> GateVerdict:
     """Return what the gate says now, for one rollout."""
-    seen = seen_before(gate, state)
-    where = brackets(gate, state.edges, seen, safety_of(gate, state.clock))
-    least = float(np.min(log_safe_by_quantile(gate, state, where)))
+    where, least = values.where, float(values.log_safe)
     level, p = safe_level(gate), float(state.test.p)
     cannot = _unanswerable(gate, state, where)
     clock = state.clock
     hardest = int(np.argmax(gate.quantiles))
     return GateVerdict(
-        log_harm=float(log_harm(state)),
+        log_harm=float(values.log_harm),
         log_safe=least,
         safe_level=level,
         safe=least >= level and cannot is None,

@@ -206,16 +206,38 @@ def room_for(gate: RateGate, state: RateState, share: float | Numbers) -> Flags:
     return np.asarray(excess_bound(gate, state) * share <= allowed_excess(gate))
 
 
-def verdict(gate: RateGate, state: RateState) -> GateVerdict:
+@dataclass(frozen=True)
+class Values:
+    """What a verdict is made of, shapes (...)."""
+
+    stable: Numbers
+    log_harm: Numbers
+    log_safe: Numbers
+    excess_bound: Numbers
+    allowed_excess: Numbers
+
+
+def values(gate: RateGate, state: RateState) -> Values:
+    """Return what the gate's verdict is made of."""
+    return Values(
+        stable=stable_rate(gate, state),
+        log_harm=log_harm(state),
+        log_safe=log_safe(state),
+        excess_bound=excess_bound(gate, state),
+        allowed_excess=allowed_excess(gate),
+    )
+
+
+def verdict(gate: RateGate, state: RateState, values: Values) -> GateVerdict:
     """Return what the gate says now, for one rollout."""
     counts = [int(c) for c in state.totals]
     step = [int(c) for c in state.step]
-    stable = float(stable_rate(gate, state))
-    log_s, level = float(log_safe(state)), safe_level(gate)
+    stable = float(values.stable)
+    log_s, level = float(values.log_safe), safe_level(gate)
     p = float(state.test.p)
     clock = state.clock
     return GateVerdict(
-        log_harm=float(log_harm(state)),
+        log_harm=float(values.log_harm),
         log_safe=log_s,
         safe_level=level,
         safe=log_s >= level,
@@ -223,8 +245,8 @@ def verdict(gate: RateGate, state: RateState) -> GateVerdict:
         counts=Counts(*counts),
         step_counts=Counts(*step),
         tell=lambda: _aside(gate, state, stable),
-        excess_bound=float(excess_bound(gate, state)),
-        allowed_excess=float(allowed_excess(gate)),
+        excess_bound=float(values.excess_bound),
+        allowed_excess=float(values.allowed_excess),
         forecast=lambda: _needed(gate, state, stable),
         step_seconds=clock.elapsed - float(clock.step_began),
         deadline_p=None if math.isnan(p) else p,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
+from pydantic_core import from_json, to_json
 
 from pointsman.evidence.model import Integers
 
@@ -37,7 +37,7 @@ def unpack(kind: type[_T], values: dict[str, Any]) -> _T:
 
 def to_text(kind: str, state: Any) -> str:
     """Return one compact JSON object with the format's number, the kind and the state."""
-    return json.dumps({"format": FORMAT, "kind": kind, **pack(state)}, separators=(",", ":"), allow_nan=False)
+    return to_json({"format": FORMAT, "kind": kind, **pack(state)}).decode()
 
 
 def from_text(text: str) -> tuple[str, dict[str, Any]]:
@@ -47,8 +47,8 @@ def from_text(text: str) -> tuple[str, dict[str, Any]]:
         ValueError: the text is not one of ours, or of another format.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as e:
+        values = from_json(text)
+    except ValueError as e:
         raise ValueError(f"the stored evidence is not JSON ({e}): start the gate anew") from e
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ValueError(f"the stored evidence is not of format {FORMAT}: start the gate anew")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from pointsman.evidence import latency, rate
+from pointsman.evidence import latency, latency_verdict, rate
 from pointsman.evidence.latency import LatencyState
 from pointsman.evidence.model import (
     Gate,
@@ -24,6 +24,7 @@ from pointsman.evidence.rate import RateState
 
 if TYPE_CHECKING:
     from pointsman.evidence.kinds import AnyGate, AnyLook, State
+    from pointsman.evidence.verdict import GateVerdict
 
 _T = TypeVar("_T")
 
@@ -51,22 +52,39 @@ def alike(fold: Fold) -> Hashable | None:
     return None
 
 
-def fold_alike(folds: Sequence[Fold]) -> list[State]:
-    """Return the states after the looks of folds that are ``alike``, in their order.
+class Folded(NamedTuple):
+    """A gate's state after a look, and its verdict then."""
+
+    state: State
+    verdict: GateVerdict
+
+
+def fold_alike(folds: Sequence[Fold]) -> list[Folded]:
+    """Return the states after the looks of folds that are ``alike``, and their verdicts, in their order.
 
     Raises:
         ValueError: as ``gate.fold`` does, of any of them.
     """
     gates, states, looks = zip(*folds, strict=True)
-    after: State
     if isinstance(gates[0], RateGate):
-        after = rate.fold(_rate_gate(gates), _stacked(states), _look(looks))
-    else:
-        after = latency.fold(_latency_gate(gates), _stacked(states), _look(looks))
-    return [
-        replace(row, clock=replace(row.clock, elapsed=state.clock.used_up(look.elapsed)))
-        for row, state, look in zip(_rows(after, len(folds)), states, looks, strict=True)
-    ]
+        rates = _rate_gate(gates)
+        after = rate.fold(rates, _stacked(states), _look(looks))
+        return _rows_folded(folds, after, rate.values(rates, after), rate.verdict)
+    latencies = _latency_gate(gates)
+    later = latency.fold(latencies, _stacked(states), _look(looks))
+    return _rows_folded(folds, later, latency_verdict.values(latencies, later), latency_verdict.verdict)
+
+
+def _rows_folded(
+    folds: Sequence[Fold], after: State, values: _T, verdict: Callable[[Any, Any, _T], GateVerdict]
+) -> list[Folded]:
+    """Each rollout's row of a state and of the values of its verdict; the time used up is each one's own."""
+    found = []
+    for fold, row, value in zip(folds, _rows(after, len(folds)), _rows(values, len(folds)), strict=True):
+        elapsed = fold.state.clock.used_up(fold.look.elapsed)
+        state = replace(row, clock=replace(row.clock, elapsed=elapsed))
+        found.append(Folded(state, verdict(fold.gate, state, value)))
+    return found
 
 
 def _asked(gate: Gate) -> Hashable:

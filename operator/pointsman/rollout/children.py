@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import to_json
 
 from pointsman.api import names
 from pointsman.api.modelrevision import ModelRevisionSpec
@@ -207,7 +208,7 @@ def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(to_json(value)).hexdigest()[:16]
 
 
 def _route(draft: Draft, shape: Shape, plan: Writes, *, restore: list[Write]) -> None:

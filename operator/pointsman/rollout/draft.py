@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pointsman.api.modeldeployment import Action, HistoryEntry, KeptPods, Outcome, RolloutStatus
 from pointsman.api.modelrevision import ModelRevisionStatus, State
+from pointsman.evidence.together import Folded
 from pointsman.rollout import weighing, wording
 from pointsman.rollout.facts import Facts
 from pointsman.rollout.plan import Event
@@ -42,6 +43,7 @@ class Draft:
     actions: list[Action] = field(default_factory=list)
     revisions: dict[str, ModelRevisionStatus] = field(default_factory=dict)
     evidence: Evidence | None = None
+    proofs: Mapping[str, Folded] = field(default_factory=dict)  # of the look that this decision folded in, by gate
     vigil: Vigil | None = None  # where a version serves alone and is watched
     balance: Balance = field(default_factory=Balance)
     policy: Policy | None = None
@@ -131,7 +133,9 @@ class Draft:
     def weigh(self) -> None:
         """Say what the evidence proves."""
         if self.policy is not None:
-            self.balance = weighing.weigh(self.evidence, self.policy, self.questions(), now=self.now)
+            self.balance = weighing.weigh(
+                self.evidence, self.policy, self.questions(), now=self.now, proofs=self.proofs
+            )
 
     def event(self, reason: str, message: str, *, action: str, warning: bool = False) -> None:
         """Post an Event on the ModelDeployment."""

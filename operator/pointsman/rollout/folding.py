@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pointsman.api.gates import COMPARED_SIGNALS, LATENCY_SIGNALS, Gate
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
 from pointsman.evidence.bins import Bins
-from pointsman.evidence.gate import State
 from pointsman.evidence.replays import AgreementLook, Histograms, PredictionLook
-from pointsman.evidence.together import Fold
+from pointsman.evidence.together import Fold, Folded
 from pointsman.rollout import numbers, slicing, thresholds
 from pointsman.rollout.policy import Policy
 from pointsman.rollout.record import Evidence, GateEvidence
@@ -55,27 +54,35 @@ class _Counted:
     kept: GateEvidence
     fold: Fold
 
-    def proven(self, after: State | ValueError) -> GateEvidence:
+    def proven(self, after: Folded | ValueError) -> GateEvidence:
         """The gate's evidence after the look."""
         if isinstance(after, ValueError):
             # Evidence of other buckets or other steps, such as a newer operator's: an abort must not wait.
             return replace(self.kept, ledger=ledgers.Ledger(), slices={}, state=None, problem=f"counts anew: {after}")
-        return replace(self.kept, state=after, problem=None)
+        return replace(self.kept, state=after.state, problem=None)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """An attempt's evidence after a look, and what it proves of each gate that was counted."""
+
+    evidence: Evidence
+    proofs: Mapping[str, Folded] = field(default_factory=dict)
 
 
 def fold(look: Look) -> Evidence:
     """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
     (after,) = fold_all([look])
-    return after
+    return after.evidence
 
 
-def fold_all(looks: Sequence[Look]) -> list[Evidence]:
+def fold_all(looks: Sequence[Look]) -> list[Looked]:
     """One look more for each of many attempts, as `fold` does; what can be worked out for several at once is."""
     counted = [None if _is_known(look) else _count_look(look) for look in looks]
     pending = [gate for found in counted for gate in (found or {}).values() if isinstance(gate, _Counted)]
     after = iter(gates.fold_all([gate.fold for gate in pending]))
     return [
-        look.evidence if found is None else _looked(look, found, after)
+        Looked(look.evidence) if found is None else _looked(look, found, after)
         for look, found in zip(looks, counted, strict=True)
     ]
 
@@ -86,10 +93,20 @@ def _is_known(look: Look) -> bool:
     return latest is not None and look.reading.at <= latest <= look.now
 
 
-def _looked(look: Look, found: Mapping[str, GateEvidence | _Counted], after: Iterator[State | ValueError]) -> Evidence:
+def _looked(look: Look, found: Mapping[str, GateEvidence | _Counted], after: Iterator[Folded | ValueError]) -> Looked:
     """The attempt's evidence; `after` gives the states of what was folded, in its order."""
-    anew = {name: gate.proven(next(after)) if isinstance(gate, _Counted) else gate for name, gate in found.items()}
-    return replace(look.evidence, gates={**look.evidence.gates, **anew}, looked_at=min(look.reading.at, look.now))
+    anew: dict[str, GateEvidence] = {}
+    proofs: dict[str, Folded] = {}
+    for name, gate in found.items():
+        if isinstance(gate, GateEvidence):
+            anew[name] = gate
+            continue
+        folded = next(after)
+        anew[name] = gate.proven(folded)
+        if isinstance(folded, Folded):
+            proofs[name] = folded
+    gates_now = {**look.evidence.gates, **anew}
+    return Looked(replace(look.evidence, gates=gates_now, looked_at=min(look.reading.at, look.now)), proofs)
 
 
 def _count_look(look: Look) -> dict[str, GateEvidence | _Counted]:

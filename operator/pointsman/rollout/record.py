@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+
+from pydantic_core import from_json, to_json
 
 from pointsman.evidence import gate as gates
 from pointsman.evidence.model import Calibration
@@ -69,7 +70,7 @@ class Evidence:
 
     def dump(self) -> str:
         """As JSON, for ModelRevision.status.evidence."""
-        return json.dumps(
+        return to_json(
             {
                 "attempt": self.attempt,
                 "step": self.step,
@@ -87,14 +88,13 @@ class Evidence:
                     for name, gate in self.gates.items()
                 },
             },
-            separators=(",", ":"),
-        )
+        ).decode()
 
 
 def load(text: str, *, revision: str, looked_at: datetime | None) -> Evidence | None:
     """Evidence from ModelRevision.status.evidence; None where it cannot be read, so that the attempt counts anew."""
     try:
-        data = json.loads(text)
+        data = from_json(text)
         return Evidence(
             revision=revision,
             attempt=data["attempt"],

@@ -35,9 +35,9 @@ def fold(drafts: Sequence[Draft]) -> None:
     """Fold the fresh looks at the attempts that run into their evidence."""
     looks = [(draft, look) for draft in drafts if (look := _look(draft)) is not None]
     for (draft, look), after in zip(looks, folding.fold_all([look for _, look in looks]), strict=True):
-        draft.evidence = after
-        draft.fresh = after.looked_at != look.evidence.looked_at
-        if folding.asked_anew(look.evidence, after):
+        draft.evidence, draft.proofs = after.evidence, after.proofs
+        draft.fresh = after.evidence.looked_at != look.evidence.looked_at
+        if folding.asked_anew(look.evidence, after.evidence):
             draft.update(hold_started_at=None)  # a step holds for evidence of one kind
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from pointsman.api.gates import Gate
 from pointsman.api.modelrevision import Verdict
@@ -12,6 +13,7 @@ from pointsman.api.modelruntime import Metrics
 from pointsman.api.values import WHOLE
 from pointsman.evidence import gate as gates
 from pointsman.evidence import model
+from pointsman.evidence.together import Folded
 from pointsman.evidence.verdict import GateVerdict
 from pointsman.rollout import folding, numbers, thresholds
 from pointsman.rollout.policy import Policy
@@ -134,15 +136,27 @@ def weigh(
     asked: Mapping[str, Asked | Unanswerable],
     *,
     now: datetime,
+    proofs: Mapping[str, Folded] = MappingProxyType({}),
 ) -> Balance:
-    """What every gate proves, and whether all of them together prove harm."""
-    weighed = tuple(_weigh_gate(evidence, policy, gate, asked.get(gate.name), now=now) for gate in policy.gates)
+    """What every gate proves, and whether all of them together prove harm.
+
+    Args:
+        evidence: what is known; None: nothing yet.
+        policy: the attempt's.
+        asked: what its gates ask, by name.
+        now: the time.
+        proofs: verdicts that are known from folding, by gate.
+    """
+    weighed = tuple(
+        _weigh_gate(evidence, policy, gate, asked.get(gate.name), now=now, known=proofs.get(gate.name))
+        for gate in policy.gates
+    )
     crossed = tuple(one.gate.name for one in weighed if one.gate.signal == "Threshold" and one.verdict == "Harm")
-    proofs = {one.gate.name: one.proof for one in weighed if one.proof is not None}
-    if not proofs:
+    proven = {one.gate.name: one.proof for one in weighed if one.proof is not None}
+    if not proven:
         return Balance(gates=weighed, harmful=crossed, rule="Threshold" if crossed else "")
     together = gates.combine(
-        proofs,
+        proven,
         tested=numbers.tested(policy),
         weights=numbers.weights(policy),
         false_rollback=policy.false_rollback,
@@ -159,6 +173,7 @@ def _weigh_gate(
     asked: Asked | Unanswerable | None,
     *,
     now: datetime,
+    known: Folded | None,
 ) -> Weighed:
     if isinstance(asked, Unanswerable):
         return Weighed(gate=gate, verdict="Unanswerable", problem=asked.reason)
@@ -168,7 +183,7 @@ def _weigh_gate(
     if isinstance(asked, ThresholdQuestion):
         return _weigh_threshold(gate, kept, policy, now=now)
     asks = folding.in_numbers(policy, gate, kept)
-    proof, missing = _proof(asks, kept)
+    proof, missing = _proof(asks, kept, known)
     if asked is not None:
         missing = missing or kept.problem or _stale(kept.ledger.at, policy, now)
     weighed = Weighed(gate=gate, verdict="Undecided", numbers=asks, proof=proof, calibration=kept.calibration)
@@ -193,10 +208,12 @@ def _weigh_threshold(gate: Gate, kept: GateEvidence, policy: Policy, *, now: dat
     return Weighed(gate=gate, verdict=thresholds.verdict(standing, limits), standing=standing)
 
 
-def _proof(asks: gates.AnyGate, kept: GateEvidence) -> tuple[GateVerdict | None, str | None]:
+def _proof(asks: gates.AnyGate, kept: GateEvidence, known: Folded | None) -> tuple[GateVerdict | None, str | None]:
     """What the gate's evidence says, or why it cannot be read."""
     if kept.state is None:
         return None, None
+    if known is not None and known.state is kept.state:
+        return known.verdict, None
     try:
         return gates.verdict(asks, kept.state), None
     except ValueError as unfit:
