@@ -21,7 +21,7 @@ from bench.lab.programs import Program
 
 NAME = "rollouts"
 _INTERVAL = 10.0
-PACE = models.Pace(hold="6h", interval=f"{_INTERVAL:g}s", warmup="10s")
+PACE = models.Pace(hold="30m", interval=f"{_INTERVAL:g}s", warmup="10s")
 _SCRAPE, _RATE = "5s", 20  # twice in each look
 _GATES = (models.ERRORS, models.LATENCY_GATE, models.TAIL)
 _LOOKS = "pointsman_look_duration_seconds_count"

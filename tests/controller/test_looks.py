@@ -44,10 +44,13 @@ class Scene:
         self.counted: list[tuple[int, int]] = []
         self.hold: asyncio.Event | None = None
         self.failed: dict[str, int] = {}  # by candidate
-        self.looks = Looks(
-            self, lambda key, reading: self.delivered.append((key.name, reading)), labels=Labels(), gauge=self,
-            clock=lambda: self.now,
-        )  # fmt: skip
+        self.awaited: list[str] = []
+        self.looks = Looks(self, self.deliver, labels=Labels(), gauge=self, clock=lambda: self.now)
+
+    def deliver(self, key: Key, reading: Reading, awaited: bool) -> None:  # noqa: FBT001  the looks' word
+        self.delivered.append((key.name, reading))
+        if awaited:
+            self.awaited.append(key.name)
 
     async def read(self, queries: Iterable[Query], at: datetime) -> dict[Query, Answer]:
         asked = list(queries)
@@ -119,6 +122,15 @@ async def test_whose_candidate_has_failed_most_since_the_last_look_comes_first()
     scene.failed = {"a-2": 901, "b-2": 0, "c-2": 50}
     scene.add("a")  # a reconcile in between
     assert await scene.at(17) == ["c", "a", "b"]
+
+
+async def test_who_cannot_begin_without_a_look_is_told_to_go_before_the_others() -> None:
+    scene = Scene()
+    scene.add("runs")
+    scene.looks.watch(key("waits for data"), watch("waits for data"), timedelta(seconds=2))
+    scene.looks.watch(key("begins"), replace(watch("begins"), calibrate=timedelta(hours=1)), TEN)
+    assert set(await scene.at(7)) == {"runs", "waits for data", "begins"}
+    assert set(scene.awaited) == {"waits for data", "begins"}
 
 
 async def test_many_are_delivered_some_at_a_time_to_be_decided_together() -> None:

@@ -130,10 +130,10 @@ async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
 async def test_a_reading_is_kept_for_the_next_decision_unless_its_model_is_gone(api: Api) -> None:
     primed = operator(api)
     reading = Reading(at=NOW, gates={})
-    primed._read(KEY, reading)
+    primed._read(KEY, reading, False)
     assert (primed.memories.get(KEY), len(primed.workers)) == (None, 0)
     memory = primed.memories.of(KEY)
-    primed._read(KEY, reading)
+    primed._read(KEY, reading, False)
     assert (memory.reading, len(primed.workers)) == (reading, 1)
 
 

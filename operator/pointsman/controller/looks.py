@@ -59,6 +59,11 @@ class _Rollout:
     due: datetime
     failures: float = math.inf  # of the candidate, at the last look
 
+    @property
+    def awaited(self) -> bool:
+        """Whether the rollout cannot begin before it has been looked at."""
+        return self.watch.calibrate is not None or self.interval < self.watch.interval
+
 
 _CALIBRATIONS = 100
 """Rollouts whose last hour is read in one look, thousands of points each; the others that begin are looked at again soon."""
@@ -94,7 +99,7 @@ class Looks:
     def __init__(
         self,
         reader: Reader,
-        deliver: Callable[[Key, Reading], None],
+        deliver: Callable[[Key, Reading, bool], None],
         *,
         labels: Labels,
         gauge: Gauge,
@@ -151,7 +156,7 @@ class Looks:
             readings = await asyncio.to_thread(_read, look, [asked[key] for key, _ in some])
             for (key, rollout), reading in zip(some, readings, strict=True):
                 if self._still(key, rollout):
-                    self._deliver(key, reading)
+                    self._deliver(key, reading, rollout.awaited)
         failed = _failures(answers) | _failures(ranges)
         self._tell(failed)
         self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())

@@ -226,10 +226,14 @@ class Operator:
         for key in concerned(change, self.cache, self.claims):
             self.workers.add(key)
 
-    def _read(self, key: Key, reading: Reading) -> None:
+    def _read(self, key: Key, reading: Reading, awaited: bool) -> None:  # noqa: FBT001  the looks' word
         memory = self.memories.get(key)
-        if memory is not None:
-            memory.reading = reading
+        if memory is None:
+            return
+        memory.reading = reading
+        if awaited:
+            self.workers.add(key)
+        else:
             self.workers.add_round(key)
 
     def _delivered(self, key: Key, name: tuple[str, str]) -> None:

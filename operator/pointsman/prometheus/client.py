@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from pydantic_core import from_json
 from requests.adapters import Retry
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
+from pointsman.prometheus.body import read
 from pointsman.prometheus.credentials import Credentials, UnusableError
 
 _CHUNK: Final = 1 << 16
@@ -180,7 +180,7 @@ class Client(PrometheusConnect):
                 f"{self._name} answers with a redirect (HTTP {status}): is it a login page? Write the URL of Prometheus itself"
             )
         try:
-            answer = from_json(body)
+            answer = read(body)
         except ValueError as error:
             what = "an HTML page" if body.lstrip()[:1] == b"<" else "something that is not JSON"
             raise QueryError(

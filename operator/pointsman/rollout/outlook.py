@@ -18,8 +18,7 @@ def tell(draft: Draft, policy: Policy) -> None:
         if isinstance(one.numbers, Gate) and one.calibration is not None and one.calibration.seconds > 0
     }
     stages = _stages(draft, policy)
-    deadline = policy.deadline.total_seconds()
-    text = reach.sentence(reach.short_of(asked, stages, deadline=deadline), asked, stages, deadline=deadline)
+    text = reach.sentence(asked, stages, deadline=policy.deadline.total_seconds())
     if text:
         draft.update(outlook=text[:1024])
         draft.event("VerdictOutOfReach", text, action="Start", warning=True)

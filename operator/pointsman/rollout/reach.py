@@ -65,10 +65,15 @@ def short_of(asked: Mapping[str, Asked], stages: Sequence[Stage], *, deadline: f
     return found
 
 
-def sentence(
-    short: Mapping[str, Short], asked: Mapping[str, Asked], stages: Sequence[Stage], *, deadline: float
-) -> str:
-    """Say it to a person: what is out of reach, and what would work; "" where nothing is."""
+def sentence(asked: Mapping[str, Asked], stages: Sequence[Stage], *, deadline: float) -> str:
+    """Say to a person what is out of reach, and what would work; "" where nothing is. The arguments are those of `short_of`."""
+    held = sum(stage.hold for stage in stages)
+    if held > deadline:
+        return (
+            f"no verdict is possible within the deadline of {_written(deadline)}: the canary steps alone hold for"
+            f" {_written(held)}; write a longer deadline, or shorter holds"
+        )
+    short = short_of(asked, stages, deadline=deadline)
     if not short:
         return ""
     parts = [_gate(name, one, asked[name], stages[-1]) for name, one in short.items()]

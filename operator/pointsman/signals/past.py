@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -143,14 +145,14 @@ def _started(grid: _Grid, counter: Series, series: Sequence[Series]) -> Numbers:
     starts = [one for one in series if one.labels.get(PART) == STARTED and _target(one) == _target(counter)]
     if not starts:
         return np.full(grid.length, np.nan)
-    laid = grid.lay(starts[0])
+    (laid,) = grid.lay(starts[:1])
     return np.where(np.isfinite(laid), laid, np.nan)
 
 
 def _errors(grid: _Grid, series: Sequence[Series]) -> Numbers:
     """(T + 1, 2): failed, and all; no series of failures is none."""
-    every = _summed(grid, [one for one in series if PART not in one.labels])
-    failed = _summed(grid, [one for one in series if PART in one.labels])
+    parts = [one for one in series if PART not in one.labels], [one for one in series if PART in one.labels]
+    every, failed = _summed(grid, parts).T
     return np.stack([np.where(np.isnan(failed) & ~np.isnan(every), 0.0, failed), every], axis=1)
 
 
@@ -175,7 +177,7 @@ def _classic(
                 of_edge[classic.edge(pod, one.labels["le"], unit)].append(one)
         edges = tuple(sorted(edge for edge in of_edge if edge > 0))
         if edges and edges[-1] == math.inf:
-            laid[pod] = edges, np.stack([_summed(grid, of_edge[edge]) for edge in edges], axis=1)
+            laid[pod] = edges, _summed(grid, [of_edge[edge] for edge in edges])
     return laid
 
 
@@ -212,24 +214,32 @@ class _Grid:
         """Which of the grid's times the series' are; some may be outside of it."""
         return np.rint((np.asarray(one.times) - self.begin) / self.step).astype(np.int64)
 
-    def lay(self, one: Series) -> Numbers:
-        """A series' values at the grid's times: nan where it has none, infinite where that is none."""
-        laid = np.full(self.length, np.nan)
-        index = self.places(one)
-        inside = (index >= 0) & (index < self.length)
-        laid[index[inside]] = np.nan_to_num(np.asarray(one.values), nan=np.inf, posinf=np.inf, neginf=np.inf)[inside]
+    def lay(self, series: Sequence[Series]) -> Numbers:
+        """The series' values at the grid's times, a row for each: nan where it has none, infinite where that is none."""
+        laid, row = np.full((len(series), self.length), np.nan), 0
+        for _, alike in groupby(series, key=attrgetter("times")):  # as those of one target mostly are
+            own = list(alike)
+            index = self.places(own[0])
+            inside = (index >= 0) & (index < self.length)
+            values = np.nan_to_num([one.values for one in own], nan=np.inf, posinf=np.inf, neginf=np.inf)
+            laid[row : row + len(own), index[inside]] = values[:, inside]
+            row += len(own)
         return laid
 
 
-def _summed(grid: _Grid, series: Sequence[Series]) -> Numbers:
-    """The sum of the series that have a sample: nan where none has, infinite where one is no count."""
-    if not series:
-        return np.full(grid.length, np.nan)
-    laid = np.stack([grid.lay(one) for one in series])
-    told = ~np.isnan(laid)
-    counts = np.where(told, laid, 0.0)
-    summed = np.where(are_counts(counts).all(axis=0), counts.sum(axis=0), np.inf)
-    return np.where(told.any(axis=0), summed, np.nan)
+def _summed(grid: _Grid, groups: Sequence[Sequence[Series]]) -> Numbers:
+    """(T + 1, groups): the sum of a group's series that have a sample: nan where none has, infinite where one is no count."""
+    summed = np.full((len(groups), grid.length), np.nan)
+    some = [index for index, own in enumerate(groups) if own]
+    if some:
+        laid = grid.lay([one for index in some for one in groups[index]])
+        begins = np.cumsum([0, *(len(groups[index]) for index in some[:-1])])
+        told = ~np.isnan(laid)
+        counts = np.where(told, laid, 0.0)
+        known = np.logical_and.reduceat(are_counts(counts), begins, axis=0)
+        total = np.where(known, np.add.reduceat(counts, begins, axis=0), np.inf)
+        summed[some] = np.where(np.logical_or.reduceat(told, begins, axis=0), total, np.nan)
+    return np.ascontiguousarray(summed.T)
 
 
 def _growth(track: _Track, span: Span, warmup: int) -> _Growth:

@@ -169,7 +169,7 @@ def out_of_reach(prepared: Prepared) -> str:
         for name in prepared.course.waited_for()
     }
     deadline = prepared.course.deadline
-    return reach.sentence(reach.short_of(asked, stages, deadline=deadline), asked, stages, deadline=deadline)
+    return reach.sentence(asked, stages, deadline=deadline)
 
 
 def _course(policy: Policy, world: World, known: Mapping[str, model.Calibration]) -> course.Course:
