@@ -24,7 +24,6 @@ class Asked:
     target: str
     headers: dict[str, str]
     body: bytes
-    connection: int  # its port, at the other end
     turn: int = field(default_factory=lambda: next(_TURNS))
 
 
@@ -40,8 +39,7 @@ class Model:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Do as the request says."""
         body = await request.content.read()
-        connection = 0 if request.transport is None else request.transport.get_extra_info("peername")[1]
-        self.asked.append(Asked(request.raw_path, dict(request.headers), body, connection))
+        self.asked.append(Asked(request.raw_path, dict(request.headers), body))
         packed = request.headers.get("Content-Encoding") == "gzip"
         verb, *rest = json.loads(gzip.decompress(body) if packed else body).get(self.name, ["says", 1])
         does: dict[str, Callable[..., Awaitable[web.StreamResponse]]] = {

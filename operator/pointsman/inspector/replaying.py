@@ -22,11 +22,6 @@ _HEADERS: Final = 64 * 2**10
 _READ: Final = 2**16
 _AT_ONCE: Final = 2**16
 
-# A Service chooses a pod for each connection. Over the few that are kept where few requests come at a time, two or three pods would
-# get all replays, and users would wait behind them: several take turns, and each is given up after some requests.
-_IN_TURN: Final = 8
-_USES: Final = 16
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrored:
@@ -39,13 +34,21 @@ class Mirrored:
 
 
 class Client:
-    """Keeps connections to one version, spread over its pods."""
+    """Keeps connections to one version."""
 
     def __init__(self, arm: Arm, limits: Limits) -> None:
         self._base = arm.url
         self._limits = limits
-        self._sessions = [_session(limits) for _ in range(_IN_TURN)]
-        self._turn = 0
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limits.concurrency, keepalive_timeout=_KEPT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            read_bufsize=_READ,
+            max_line_size=_HEADERS,
+            max_field_size=_HEADERS,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,8 +56,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for session in self._sessions:
-            await session.close()
+        await self._session.close()
 
     async def replay(self, mirrored: Mirrored, held: Holding) -> Reply:
         """Send it and read the answer to its end, into what is held."""
@@ -84,11 +86,7 @@ class Client:
         headers = mirrored.headers
         if len(mirrored.body) > _AT_ONCE:
             data, headers = _pieces(mirrored.body), [*headers, ("Content-Length", str(len(mirrored.body)))]
-        uses, which = divmod(self._turn, _IN_TURN)
-        self._turn += 1
-        if (uses + which) % _USES == 0:
-            headers = [*headers, ("Connection", "close")]
-        async with self._sessions[which].request(
+        async with self._session.request(
             mirrored.method, url, headers=headers, data=data, allow_redirects=False
         ) as response:
             body, outcome = await self._read(response, held)
@@ -112,19 +110,6 @@ class Client:
                 return b"", "too_large" if size > self._limits.bytes else "shed"
             parts.append(part)
         return b"".join(parts), None
-
-
-def _session(limits: Limits) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limits.concurrency, keepalive_timeout=_KEPT_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        read_bufsize=_READ,
-        max_line_size=_HEADERS,
-        max_field_size=_HEADERS,
-    )
 
 
 async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
