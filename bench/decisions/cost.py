@@ -73,12 +73,13 @@ def one_look(signal: Signal, rng: np.random.Generator) -> dict[str, float]:
         at = START + timedelta(seconds=10 * (look + 1))
         reading = Reading(at=at, gates={"it": _counts(signal, cells.tolist(), at)}, past={"it": before})
         began = time.process_time()
-        evidence = folding.fold(
+        after = folding.fold(
             folding.Look(evidence=evidence, reading=reading, policy=policy, asked=asked, elapsed=10.0 * look, now=at)
         )
         folded = time.process_time()
-        weighing.weigh(evidence, policy, asked, now=at)
+        weighing.weigh(after.evidence, policy, asked, now=at, proofs=after.proofs)
         ended = time.process_time()
+        evidence = after.evidence
         taken.append((ended - began, folded - began, ended - folded))
         if problem := evidence.gates["it"].problem:
             raise RuntimeError(f"the {signal} gate measures nothing: {problem}")

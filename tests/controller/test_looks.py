@@ -47,7 +47,7 @@ class Scene:
         self.awaited: list[str] = []
         self.looks = Looks(self, self.deliver, labels=Labels(), gauge=self, clock=lambda: self.now)
 
-    def deliver(self, key: Key, reading: Reading, awaited: bool) -> None:  # noqa: FBT001  the looks' word
+    def deliver(self, key: Key, reading: Reading, *, awaited: bool) -> None:
         self.delivered.append((key.name, reading))
         if awaited:
             self.awaited.append(key.name)

@@ -16,6 +16,7 @@ from pointsman.cluster.client import Page
 from pointsman.cluster.kinds import GATEWAY, GATEWAY_CLASS, MODEL_DEPLOYMENT, MODEL_RUNTIME, ROUTE, WATCHED, Kind
 from pointsman.cluster.lease import LeaseLost
 from pointsman.controller import process
+from pointsman.controller.keys import deployment
 from pointsman.controller.looks import NoReader
 from pointsman.controller.metrics import Metrics
 from pointsman.controller.probes import Pulse
@@ -130,11 +131,20 @@ async def test_events_reach_the_queue_and_echoes_do_not(api: Api) -> None:
 async def test_a_reading_is_kept_for_the_next_decision_unless_its_model_is_gone(api: Api) -> None:
     primed = operator(api)
     reading = Reading(at=NOW, gates={})
-    primed._read(KEY, reading, False)
+    primed._read(KEY, reading, awaited=False)
     assert (primed.memories.get(KEY), len(primed.workers)) == (None, 0)
     memory = primed.memories.of(KEY)
-    primed._read(KEY, reading, False)
+    primed._read(KEY, reading, awaited=False)
     assert (memory.reading, len(primed.workers)) == (reading, 1)
+
+
+async def test_a_reading_that_a_rollout_waits_for_goes_before_the_others(api: Api) -> None:
+    primed = operator(api)
+    first, second, waits = (deployment(("ml", name)) for name in ("first", "second", "waits"))
+    for key in (first, second, waits):
+        primed.memories.of(key)
+        primed._read(key, Reading(at=NOW, gates={}), awaited=key == waits)
+    assert [primed.workers._agenda.take(0) for _ in range(3)] == [first, waits, second]
 
 
 @pytest.mark.parametrize(("what", "status"), [("lease lost", 1), ("asked to end", 0)])

@@ -138,7 +138,7 @@ def test_a_reading_told_twice_or_late_changes_nothing() -> None:
             look = folding.Look(
                 evidence=known, reading=reading(i), policy=policy, asked=asked, elapsed=10.0 * i, now=now
             )
-            known = folding.fold(look)
+            known = folding.fold(look).evidence
         return known
 
     once, again = folded(1, 2, 3, 4), folded(1, 2, 2, 3, 1, 3, 2, 4, 4)

@@ -79,7 +79,12 @@ def said(verdict: GateVerdict) -> object:
     """All that a verdict says, to the last but a few digits."""
     told = [verdict.log_harm, verdict.log_safe, verdict.excess_bound, verdict.allowed_excess, verdict.needed_requests]
     numbers = [None if number is None else float(f"{number:.9g}") for number in told]
-    return (numbers, verdict.safe, verdict.unanswerable, verdict.counts, verdict.step_counts, repr(verdict.aside))
+    return (
+        numbers,
+        (verdict.safe, verdict.safe_level, verdict.unanswerable, verdict.deadline_p),
+        (verdict.counts, verdict.step_counts, verdict.step_seconds),
+        repr(verdict.aside),
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -86,7 +86,7 @@ class Sight:
             elapsed = max(0.0, used.total_seconds())
             seen = self.observed.reading
             look = folding.Look(evidence=kept, reading=seen, policy=policy, asked=asked, elapsed=elapsed, now=self.now)
-            kept = folding.fold(look)
+            kept = folding.fold(look).evidence
         return weighing.weigh(kept, policy, asked, now=self.now).harm
 
     def _kept(self) -> Evidence | None:

@@ -103,10 +103,11 @@ def rollout(business: Business, *, days: int) -> Iterator[Balance]:
         ranges = dict.fromkeys(made.ranges, ())
         reading = look(made, dict.fromkeys(made.queries, answer), now, ranges=ranges).read(watch)
         elapsed = hours * 3600.0
-        evidence = folding.fold(
+        after = folding.fold(
             folding.Look(evidence=evidence, reading=reading, policy=policy, asked=asked, elapsed=elapsed, now=now)
         )
-        yield weighing.weigh(evidence, policy, asked, now=now)
+        evidence = after.evidence
+        yield weighing.weigh(evidence, policy, asked, now=now, proofs=after.proofs)
 
 
 @pytest.mark.parametrize(("worse", "verdict"), [(0.8, "Safe"), (2.0, "Harm")])

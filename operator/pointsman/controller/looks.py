@@ -30,6 +30,13 @@ class Reader(Protocol):
         """An answer for every query of the time before."""
 
 
+class Deliver(Protocol):
+    """What takes readings to the decisions."""
+
+    def __call__(self, key: Key, reading: Reading, *, awaited: bool) -> None:
+        """A rollout's reading; it is awaited where the rollout cannot begin without one."""
+
+
 class Gauge(Protocol):
     """What counts looks."""
 
@@ -99,7 +106,7 @@ class Looks:
     def __init__(
         self,
         reader: Reader,
-        deliver: Callable[[Key, Reading, bool], None],
+        deliver: Deliver,
         *,
         labels: Labels,
         gauge: Gauge,
@@ -156,7 +163,7 @@ class Looks:
             readings = await asyncio.to_thread(_read, look, [asked[key] for key, _ in some])
             for (key, rollout), reading in zip(some, readings, strict=True):
                 if self._still(key, rollout):
-                    self._deliver(key, reading, rollout.awaited)
+                    self._deliver(key, reading, awaited=rollout.awaited)
         failed = _failures(answers) | _failures(ranges)
         self._tell(failed)
         self._gauge.looked(len(due), len(failed), (self._clock() - now).total_seconds())

@@ -226,7 +226,7 @@ class Operator:
         for key in concerned(change, self.cache, self.claims):
             self.workers.add(key)
 
-    def _read(self, key: Key, reading: Reading, awaited: bool) -> None:  # noqa: FBT001  the looks' word
+    def _read(self, key: Key, reading: Reading, *, awaited: bool) -> None:
         memory = self.memories.get(key)
         if memory is None:
             return

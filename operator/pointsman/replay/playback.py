@@ -74,11 +74,11 @@ def play(recording: Recording, policy: Policy) -> Iterator[Look]:
         if time == recording.begins:
             reading = replace(reading, past=_past(recording, policy, asked, at=now))
         elapsed = time - recording.begins
-        evidence = folding.fold(
+        after = folding.fold(
             folding.Look(evidence=state.evidence, reading=reading, policy=policy, asked=asked, elapsed=elapsed, now=now)
         )
-        balance = weighing.weigh(evidence, policy, asked, now=now)
-        state.evidence = evidence
+        balance = weighing.weigh(after.evidence, policy, asked, now=now, proofs=after.proofs)
+        state.evidence = after.evidence
         _enter(state, policy, stages, begins=begins)
         if state.decision == "Hold":
             _decide(state, policy, stages, balance, now=now, begins=begins)

@@ -208,6 +208,7 @@ def _sealed(desired: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(value: object) -> str:
+    """Of the text with keys as they come, which is always the same: ours are written in one order, the API server sorts others'."""
     return hashlib.sha256(to_json(value)).hexdigest()[:16]
 
 

@@ -70,10 +70,10 @@ class Looked:
     proofs: Mapping[str, Folded] = field(default_factory=dict)
 
 
-def fold(look: Look) -> Evidence:
+def fold(look: Look) -> Looked:
     """One look more. Folding the same reading in twice changes nothing; a gate without data keeps what it has."""
     (after,) = fold_all([look])
-    return after.evidence
+    return after
 
 
 def fold_all(looks: Sequence[Look]) -> list[Looked]:

@@ -168,8 +168,7 @@ def out_of_reach(prepared: Prepared) -> str:
         name: reach.Asked(gate=_first(prepared.course.gates[name]), rps=prepared.world.traffic)
         for name in prepared.course.waited_for()
     }
-    deadline = prepared.course.deadline
-    return reach.sentence(asked, stages, deadline=deadline)
+    return reach.sentence(asked, stages, deadline=prepared.course.deadline)
 
 
 def _course(policy: Policy, world: World, known: Mapping[str, model.Calibration]) -> course.Course:
